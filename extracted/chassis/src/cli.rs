@@ -1,0 +1,23 @@
+//! Command-line arguments that every server of the project takes in the same words.
+
+use std::path::PathBuf;
+
+/// Where the settings come from, and the two that are most often set by hand.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Common {
+    /// TOML file with settings; keys it leaves out keep their defaults
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Database: `sqlite:PATH` or `postgres://user:password@host/name`
+    #[arg(long, value_name = "URL")]
+    pub database: Option<String>,
+}
+
+impl Common {
+    /// The file to read: the one given here, else the one that `<PREFIX>_CONFIG` names.
+    pub fn config_file(&self, prefix: &str) -> Option<PathBuf> {
+        self.config
+            .clone()
+            .or_else(|| std::env::var_os(format!("{prefix}_CONFIG")).map(PathBuf::from))
+    }
+}

@@ -1,0 +1,62 @@
+//! Brings a schema up to date, and tells whether it is.
+
+use diesel::connection::SimpleConnection;
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness};
+
+use super::{Conn, Db, Error};
+
+/// The migrations of one owner, for both databases.
+#[derive(Clone, Copy)]
+pub struct Migrations {
+    /// For SQLite.
+    pub sqlite: fn() -> EmbeddedMigrations,
+    /// For PostgreSQL.
+    pub postgres: fn() -> EmbeddedMigrations,
+}
+
+impl std::fmt::Debug for Migrations {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Migrations")
+    }
+}
+
+/// The key of the PostgreSQL advisory lock that keeps two processes from migrating at once.
+const LOCK: i64 = 0x6261_6e79_616e;
+
+impl Db {
+    /// Runs the migrations that have not run yet and gives their names. Safe to run from several processes at once.
+    pub fn migrate(&self, migrations: &Migrations) -> Result<Vec<String>, Error> {
+        let mut conn = self.connect()?;
+        match &mut *conn {
+            Conn::Sqlite(conn) => run(conn, (migrations.sqlite)()),
+            Conn::Postgres(conn) => {
+                conn.batch_execute(&format!("SELECT pg_advisory_lock({LOCK})"))?;
+                let ran = run(conn, (migrations.postgres)());
+                conn.batch_execute(&format!("SELECT pg_advisory_unlock({LOCK})"))?;
+                ran
+            }
+        }
+    }
+
+    /// Whether the schema is current. Also tells that the database answers.
+    pub fn is_current(conn: &mut Conn, migrations: &Migrations) -> Result<bool, Error> {
+        let pending = match conn {
+            Conn::Sqlite(conn) => conn.has_pending_migration((migrations.sqlite)()),
+            Conn::Postgres(conn) => conn.has_pending_migration((migrations.postgres)()),
+        };
+        pending
+            .map(|pending| !pending)
+            .map_err(|error| Error::Migration(error.to_string()))
+    }
+}
+
+fn run<C, B>(conn: &mut C, migrations: EmbeddedMigrations) -> Result<Vec<String>, Error>
+where
+    C: MigrationHarness<B>,
+    B: diesel::backend::Backend,
+{
+    let versions = conn
+        .run_pending_migrations(migrations)
+        .map_err(|error| Error::Migration(error.to_string()))?;
+    Ok(versions.iter().map(ToString::to_string).collect())
+}

@@ -1,0 +1,58 @@
+//! Logs for people and for machines: pretty on a terminal, JSON otherwise, on standard error.
+//!
+//! Every line written while a request is served carries its request id and trace id.
+
+use std::io::IsTerminal;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use tracing::Instrument;
+use tracing_subscriber::EnvFilter;
+
+use crate::context::{Context, REQUEST_ID};
+
+/// Starts logging. `RUST_LOG` says what to log; without it, `info`.
+pub fn init() {
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,actix_server=warn"));
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    // A second start, as in a test with two servers, keeps the first.
+    let _ = if std::io::stderr().is_terminal() {
+        lines.with_target(false).try_init()
+    } else {
+        lines
+            .json()
+            .flatten_event(true)
+            .with_current_span(true)
+            .with_span_list(false)
+            .try_init()
+    };
+}
+
+/// Middleware: gives each request its [`Context`] and its span, and the answer its request id.
+pub async fn trace_request(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let context = Context::of(request.headers());
+    let span = tracing::info_span!(
+        "request",
+        method = %request.method(),
+        path = request.path(),
+        request_id = context.request_id,
+        trace_id = context.trace_id,
+    );
+    let id = HeaderValue::from_str(&context.request_id);
+    let mut answer = context.scope(next.call(request).instrument(span.clone())).await?;
+    span.in_scope(|| tracing::debug!(status = answer.status().as_u16(), "answered"));
+    if let Ok(id) = id {
+        answer
+            .headers_mut()
+            .insert(HeaderName::from_static(REQUEST_ID), id);
+    }
+    Ok(answer)
+}
