@@ -1,2 +1,5 @@
-//! Stub.
-fn main() {}
+//! Starts the command line of the shop.
+
+fn main() -> std::process::ExitCode {
+    monolith::cli::main()
+}

@@ -1,0 +1,89 @@
+//! Puts the shop together. The only file that names every module: what each is given here is all it can call.
+
+use std::path::PathBuf;
+
+use actix_web::web::Data;
+use chassis::auth::{Issuer, KeyError, Verifier};
+use chassis::db::{self, Db, Migrations};
+use chassis::health::Readiness;
+use diesel_migrations::EmbeddedMigrations;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::catalog::{self, Catalog};
+use crate::config::Settings;
+use crate::flags::{FlagError, Sources};
+
+/// The migrations of the shop.
+pub const MIGRATIONS: Migrations = Migrations {
+    sqlite: || SQLITE,
+    postgres: || POSTGRES,
+};
+
+const SQLITE: EmbeddedMigrations = diesel_migrations::embed_migrations!("../migrations/monolith/sqlite");
+const POSTGRES: EmbeddedMigrations = diesel_migrations::embed_migrations!("../migrations/monolith/postgres");
+
+/// Why the shop could not be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database cannot be opened.
+    #[error("database: {0}")]
+    Database(#[from] db::Error),
+    /// The session key cannot be had.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The flags are wrong.
+    #[error(transparent)]
+    Flags(#[from] FlagError),
+    /// A client for another process cannot be made.
+    #[error("HTTP client: {0}")]
+    Client(#[from] reqwest::Error),
+}
+
+/// The modules, wired.
+#[derive(Clone, Debug)]
+pub struct App {
+    db: Db,
+    verifier: Verifier,
+    catalog: Catalog,
+}
+
+impl App {
+    /// Wires the modules. Must run inside the runtime: the flags are followed from here on.
+    pub fn assemble(settings: &Settings) -> Result<Self, StartError> {
+        let db = Db::open(settings.database.reveal(), &settings.pool)?;
+        // Opened first, for it makes the pair of keys when there is none.
+        let _issuer = Issuer::open(&settings.auth.key_file)?;
+        let verifier = Verifier::open(&public_key_file(settings))?;
+        let flags = Sources::new(settings.flags.clone(), settings.flags_file.clone()).follow()?;
+        let catalog = Catalog::new(db.clone(), &settings.catalog, flags)?;
+        Ok(Self {
+            db,
+            verifier,
+            catalog,
+        })
+    }
+
+    /// What readiness depends on.
+    pub fn readiness(&self) -> Readiness {
+        Readiness::new(self.db.clone(), MIGRATIONS)
+    }
+
+    /// Gives the handlers their modules, and the server its routes.
+    pub fn configure(&self, config: &mut ServiceConfig<'_>) {
+        config.app_data(Data::new(self.verifier.clone()));
+        config.app_data(Data::new(self.catalog.clone()));
+        routes(config);
+    }
+}
+
+/// The routes of all modules.
+pub fn routes(config: &mut ServiceConfig<'_>) {
+    config.configure(catalog::routes);
+}
+
+/// Where the public key stands: beside the private one.
+pub fn public_key_file(settings: &Settings) -> PathBuf {
+    let mut path = settings.auth.key_file.clone().into_os_string();
+    path.push(".pub");
+    path.into()
+}

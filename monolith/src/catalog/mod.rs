@@ -1,0 +1,105 @@
+//! The catalog: what the shop sells, under which category, at which price, now and before.
+//!
+//! Owns `products`, `categories`, `price_history`. Other modules ask through [`Catalog`] alone; they never join to its
+//! tables. This port has two adapters, `local` and `remote`, and the flag `catalog` says which one answers: that is
+//! branch by abstraction (Newman, *Monolith to Microservices*, chapter 4), and what makes the catalog extractable.
+//! The routes in `http.rs` always speak for this database; which of the two sides a client reaches is the router's affair.
+
+mod export;
+mod http;
+mod local;
+mod model;
+mod remote;
+mod schema;
+mod store;
+
+use std::collections::HashMap;
+
+use chassis::db::{self, Db};
+
+use crate::config::CatalogService;
+use crate::flags::{Adapter, LiveFlags};
+use crate::money::Money;
+
+pub use http::routes;
+use local::Local;
+use remote::Remote;
+
+/// A product as the other modules see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Product {
+    /// How it is addressed.
+    pub sku: String,
+    /// What it is called.
+    pub name: String,
+    /// What it costs now.
+    pub price: Money,
+    /// Whether it can be bought.
+    pub on_sale: bool,
+}
+
+/// Why the catalog could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No product has this SKU.
+    #[error("no product has the SKU `{0}`")]
+    NotFound(String),
+    /// A product with this SKU exists already.
+    #[error("a product with the SKU `{0}` exists already")]
+    SkuTaken(String),
+    /// The product is not at the version that the client saw.
+    #[error("the product is at version {current} now")]
+    Changed {
+        /// The version it is at.
+        current: i64,
+    },
+    /// The catalog service did not answer.
+    #[error("the catalog service does not answer")]
+    Remote(#[source] reqwest::Error),
+    /// The catalog service answered what cannot be used.
+    #[error("the catalog service answered {0}")]
+    RemoteStatus(reqwest::StatusCode),
+    /// The database failed.
+    #[error("catalog database")]
+    Database(#[from] db::Error),
+}
+
+chassis::database_failure!(Error);
+
+/// The port of the catalog; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Catalog {
+    db: Db,
+    local: Local,
+    remote: Remote,
+    flags: LiveFlags,
+}
+
+impl Catalog {
+    /// Puts the port together. The remote adapter connects only when it is used.
+    pub fn new(db: Db, service: &CatalogService, flags: LiveFlags) -> reqwest::Result<Self> {
+        Ok(Self {
+            local: Local::new(db.clone()),
+            remote: Remote::new(service)?,
+            db,
+            flags,
+        })
+    }
+
+    /// The products with these SKUs, by SKU; unknown ones are left out. At most 100 at once.
+    pub async fn products(&self, skus: Vec<String>) -> Result<HashMap<String, Product>, Error> {
+        let found = match self.flags.now().catalog {
+            Adapter::Local => self.local.products(skus).await?,
+            Adapter::Remote => self.remote.products(skus).await?,
+        };
+        Ok(found
+            .into_iter()
+            .map(|product| (product.sku.clone(), product))
+            .collect())
+    }
+
+    /// The product with this SKU.
+    pub async fn product(&self, sku: String) -> Result<Option<Product>, Error> {
+        Ok(self.products(vec![sku.clone()]).await?.remove(&sku))
+    }
+}

@@ -1,0 +1,154 @@
+//! The command line of the shop.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use chassis::auth::{Claims, Issuer, Role};
+use chassis::cli::Common;
+use clap::{Args, Parser, Subcommand};
+
+use crate::app::{self, App, MIGRATIONS};
+use crate::config::{self, Settings};
+
+/// The shop before anything was extracted from it: one process, one database, eight modules.
+#[derive(Debug, Parser)]
+#[command(
+    name = "monolith",
+    version,
+    after_help = "\
+Settings come from defaults, then --config FILE, then the environment (MONOLITH_LISTEN, MONOLITH_DATABASE,
+MONOLITH_AUTH__KEY_FILE, …), then the command line.
+
+Examples:
+  monolith serve --migrate                                 a shop on SQLite in ./shop.db
+  monolith serve --database postgres://shop@localhost/shop the same on PostgreSQL
+  monolith token --role staff                              a token for `Authorization: Bearer`"
+)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the shop until SIGTERM or Ctrl-C
+    Serve(Serve),
+    /// Bring the database schema up to date
+    Migrate,
+    /// Print the OpenAPI document
+    Openapi,
+    /// Print a session token for staff or for another service
+    Token(Token),
+}
+
+#[derive(Debug, Args)]
+struct Serve {
+    /// Address to listen at; port 0 takes any free one
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Migrate first
+    #[arg(long)]
+    migrate: bool,
+    /// File whose [flags] table is followed: the router's banyan.toml
+    #[arg(long, value_name = "FILE")]
+    flags: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct Token {
+    /// What the session may do
+    #[arg(long, value_enum, default_value = "staff")]
+    role: Role,
+    /// Who it is for; a customer id for customers
+    #[arg(long, default_value = "command-line")]
+    name: String,
+    /// Seconds it is good for
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    ttl: i64,
+}
+
+/// An error that ends the command, ready to print.
+type Failed = Box<dyn std::error::Error>;
+
+/// Runs the command line. Exit code 0: done; 1: failed; 2: wrong usage.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    chassis::telemetry::init();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(&*error),
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failed> {
+    let common = cli.common;
+    match cli.command {
+        Command::Serve(Serve {
+            listen,
+            migrate,
+            flags,
+        }) => {
+            let settings = config::load(&common, listen, flags)?;
+            if migrate {
+                bring_up_to_date(&settings)?;
+            }
+            serve(&settings)
+        }
+        Command::Migrate => bring_up_to_date(&config::load(&common, None, None)?),
+        Command::Openapi => print(&document().to_pretty_json()?),
+        Command::Token(token) => print(&sign(&config::load(&common, None, None)?, token)?),
+    }
+}
+
+fn serve(settings: &Settings) -> Result<(), Failed> {
+    actix_web::rt::System::new().block_on(async {
+        let app = App::assemble(settings)?;
+        let readiness = app.readiness();
+        if let Some(obstacle) = readiness.obstacle().await {
+            tracing::warn!(%obstacle, "not ready");
+        }
+        let routes =
+            move |config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>| app.configure(config);
+        chassis::server::run("monolith", &settings.listen, &settings.server, readiness, routes).await?;
+        Ok(())
+    })
+}
+
+fn bring_up_to_date(settings: &Settings) -> Result<(), Failed> {
+    let db = chassis::db::Db::open(settings.database.reveal(), &settings.pool)?;
+    for name in db.migrate(&MIGRATIONS)? {
+        tracing::info!(migration = name, "ran");
+    }
+    Ok(())
+}
+
+fn document() -> utoipa::openapi::OpenApi {
+    chassis::server::document("The shop", env!("CARGO_PKG_VERSION"), app::routes)
+}
+
+fn sign(settings: &Settings, token: Token) -> Result<String, Failed> {
+    let issuer = Issuer::open(&settings.auth.key_file)?;
+    Ok(issuer.sign(&Claims::starting_now(token.name, token.role, None, token.ttl))?)
+}
+
+#[expect(clippy::print_stdout, reason = "what the command was asked for")]
+fn print(text: &str) -> Result<(), Failed> {
+    println!("{text}");
+    Ok(())
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "the one place where the command line tells why it failed"
+)]
+fn complain(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("monolith: {error}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        eprintln!("  because: {cause}");
+        source = cause.source();
+    }
+    ExitCode::FAILURE
+}
