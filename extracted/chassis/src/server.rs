@@ -134,9 +134,14 @@ async fn keep_deadline(
     let limit = request
         .app_data::<web::Data<Deadline>>()
         .map_or(Duration::from_secs(30), |limit| limit.0);
+    let of = request.request().clone();
     match tokio::time::timeout(limit, next.call(request)).await {
-        Ok(answer) => answer,
-        Err(_) => Err(Problem::unavailable("The request took too long and was given up.", 1).into()),
+        Ok(answer) => answer.map(ServiceResponse::map_into_boxed_body),
+        Err(_) => {
+            let problem = Problem::unavailable("The request took too long and was given up.", 1);
+            // An answer, not an error: it must pass the middleware outside this one, which add their headers.
+            Ok(ServiceResponse::from_err(problem, of))
+        }
     }
 }
 
