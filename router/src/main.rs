@@ -1,2 +1,7 @@
-//! Stub.
-fn main() {}
+//! The program `banyan`. Everything is in the library, so that tests reach it.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    router::cli::run()
+}

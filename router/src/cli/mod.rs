@@ -1,0 +1,121 @@
+//! The command line: `banyan serve | check | routes | why`.
+//!
+//! For operators and scripts. What a command answers goes to standard output, complaints to standard error; this module is
+//! the one place of the router that prints. Exit codes: 0 done, 1 the config is invalid (or the server failed), 2 wrong
+//! usage.
+
+mod check;
+mod routes;
+mod serve;
+mod why;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, Refused};
+
+/// Sends each route of a monolith to the monolith or to the service extracted from it, as one file says.
+#[derive(Debug, Parser)]
+#[command(name = "banyan", version, arg_required_else_help = true, after_help = HELP)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const HELP: &str = "\
+Examples:
+  banyan check banyan.toml                     is the file valid? every mistake with its line
+  banyan serve --config banyan.toml            run; edits of the file take effect within 1.5 s
+  banyan routes                                what goes where
+  banyan why GET /api/products/ABC             who would serve this, and why
+  banyan why GET /api/products/ABC -H 'x-customer: 7'
+
+A complete banyan.toml:
+  [router]
+  listen = \"127.0.0.1:8080\"
+  admin  = \"127.0.0.1:8081\"
+
+  [upstreams]
+  monolith = \"http://127.0.0.1:8100\"
+  catalog  = \"http://127.0.0.1:8101\"
+
+  [modules.catalog]
+  service = \"catalog\"
+
+  [[modules.catalog.routes]]
+  name    = \"get-product\"
+  match   = \"GET /api/products/{sku}\"
+  mode    = \"canary\"                # monolith | service | canary
+  percent = 10
+  sticky  = \"header:x-customer\"     # header:NAME | cookie:NAME | client
+
+Exit codes: 0 done, 1 the config is invalid or the server failed, 2 wrong usage.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the router.
+    Serve(serve::Serve),
+    /// Say whether a config file is valid, and what is wrong with it.
+    Check(check::Check),
+    /// List the routes: what goes where.
+    Routes(routes::Routes),
+    /// Say who would serve a request, and why.
+    Why(why::Why),
+}
+
+/// Where the config file is.
+#[derive(Debug, Args)]
+struct ConfigFile {
+    /// The config file.
+    #[arg(
+        long,
+        short,
+        env = "BANYAN_CONFIG",
+        default_value = "banyan.toml",
+        value_name = "FILE"
+    )]
+    config: PathBuf,
+}
+
+/// Runs the command that the process was started with.
+pub fn run() -> ExitCode {
+    match Cli::parse().command {
+        Command::Serve(command) => command.run(),
+        Command::Check(command) => command.run(),
+        Command::Routes(command) => command.run(),
+        Command::Why(command) => command.run(),
+    }
+}
+
+/// Loads the config or says what is wrong with it.
+fn load(path: &Path) -> Result<Config, ExitCode> {
+    Config::load(path).map_err(|refused| {
+        complain(&refused);
+        ExitCode::FAILURE
+    })
+}
+
+fn complain(refused: &Refused) {
+    let (count, plural) = (
+        refused.faults.len(),
+        if refused.faults.len() == 1 { "" } else { "s" },
+    );
+    tell(&format!(
+        "{refused}\n{}: refused, {count} mistake{plural}",
+        refused.file
+    ));
+}
+
+/// Prints to standard output. A reader that has gone away, such as `head`, is no error.
+fn say(text: &str) {
+    use std::io::Write;
+    let _gone = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+/// Prints to standard error.
+fn tell(text: &str) {
+    use std::io::Write;
+    let _gone = writeln!(std::io::stderr().lock(), "{text}");
+}

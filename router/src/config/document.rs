@@ -1,0 +1,296 @@
+//! The sections of the file as typed values, each still knowing where it stands.
+//!
+//! For [`super::rules`], which holds them against each other. What can be judged by looking at one value alone (a type, a
+//! range, a spelling) is judged here.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Range;
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+use super::reader::{At, Reader, Section, closest};
+use super::values::{self, Complaint, Percent, Sticky};
+use super::{HostPolicy, Mode, Settings, Upstream};
+use crate::table::{HostPattern, MatchRule};
+
+/// The whole file.
+pub(super) struct Document {
+    pub(super) router: RouterEntry,
+    pub(super) upstreams_at: Range<usize>,
+    /// A name whose URL was refused stands here without one, so that uses of it are not called unknown.
+    pub(super) upstreams: Vec<(At<String>, Option<Upstream>)>,
+    pub(super) modules: Vec<ModuleEntry>,
+}
+
+/// The `[router]` section, and where it names its addresses.
+pub(super) struct RouterEntry {
+    pub(super) settings: Settings,
+    pub(super) listen: Option<At<SocketAddr>>,
+    pub(super) admin: Option<At<SocketAddr>>,
+}
+
+/// One `[modules.NAME]`.
+pub(super) struct ModuleEntry {
+    pub(super) name: At<String>,
+    pub(super) service: Option<At<String>>,
+    pub(super) routes: Vec<RouteEntry>,
+}
+
+/// One `[[modules.NAME.routes]]`.
+pub(super) struct RouteEntry {
+    pub(super) at: At<()>,
+    pub(super) name: Option<At<String>>,
+    pub(super) rule: Option<At<MatchRule>>,
+    pub(super) host: Option<At<HostPattern>>,
+    pub(super) mode: Option<At<ModeOf>>,
+    pub(super) percent: Option<At<Option<Percent>>>,
+    pub(super) sticky: Sticky,
+}
+
+/// A mode, once its share is known.
+pub(super) type ModeOf = fn(Percent) -> Mode;
+
+/// Reads the document; `None` when the TOML itself is broken.
+pub(super) fn read(reader: &Reader<'_>) -> Option<Document> {
+    let table = reader.parse()?;
+    let root = Section::new(reader, String::new(), table.get_ref(), 0..0);
+    let missing = |name: &str, remedy: &str| {
+        if !table.get_ref().contains_key(name) {
+            reader.fault(&(0..0), "", format!("the section [{name}] is missing"), remedy);
+        }
+    };
+    missing("router", "add [router], empty if the defaults suit");
+    missing(
+        "upstreams",
+        "add [upstreams] with monolith = \"http://HOST:PORT\"",
+    );
+    let router = root.section("router").map(|section| read_router(reader, section));
+    let upstreams = root.section("upstreams");
+    let modules = root.section("modules");
+    // The monolith reads its feature flags from the same file; they are not the router's to judge.
+    root.accept("flags");
+    root.finish();
+    Some(Document {
+        router: router.unwrap_or_else(|| RouterEntry {
+            settings: defaults(),
+            listen: None,
+            admin: None,
+        }),
+        upstreams_at: upstreams.as_ref().map_or(0..0, |section| section.span().clone()),
+        upstreams: upstreams
+            .map(|section| read_upstreams(reader, &section))
+            .unwrap_or_default(),
+        modules: modules
+            .map(|section| read_modules(reader, &section))
+            .unwrap_or_default(),
+    })
+}
+
+fn defaults() -> Settings {
+    Settings {
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+        admin: SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)),
+        workers: std::thread::available_parallelism().map_or(1, usize::from),
+        connect_timeout: Duration::from_secs(2),
+        response_timeout: Duration::from_secs(60),
+        idle_timeout: Duration::from_secs(300),
+        header_timeout: Duration::from_secs(10),
+        keep_alive: Duration::from_secs(75),
+        // actix and Node close their idle connections after 5 s; ours must be gone before.
+        pool_idle_timeout: Duration::from_secs(4),
+        shutdown_timeout: Duration::from_secs(30),
+        max_header_bytes: 32 * 1024,
+        max_connections: 20_000,
+        host: HostPolicy::Preserve,
+        trusted_proxies: Vec::new(),
+    }
+}
+
+fn read_router(reader: &Reader<'_>, section: Section<'_>) -> RouterEntry {
+    let mut settings = defaults();
+    let listen = judged(reader, section.text("listen"), values::address);
+    let admin = judged(reader, section.text("admin"), values::address);
+    set(&mut settings.listen, listen.as_ref());
+    set(&mut settings.admin, admin.as_ref());
+    let count = |key, range| judged(reader, section.number(key), |text| values::whole(text, range));
+    set(&mut settings.workers, count("workers", 1..=1024).as_ref());
+    let time = |key| judged(reader, section.text(key), values::duration);
+    set(&mut settings.connect_timeout, time("connect_timeout").as_ref());
+    set(&mut settings.response_timeout, time("response_timeout").as_ref());
+    set(&mut settings.idle_timeout, time("idle_timeout").as_ref());
+    set(&mut settings.header_timeout, time("header_timeout").as_ref());
+    set(&mut settings.keep_alive, time("keep_alive").as_ref());
+    set(
+        &mut settings.pool_idle_timeout,
+        time("pool_idle_timeout").as_ref(),
+    );
+    set(&mut settings.shutdown_timeout, time("shutdown_timeout").as_ref());
+    // The server below keeps at most 128 KiB of a head, so more cannot be promised.
+    set(
+        &mut settings.max_header_bytes,
+        count("max_header_bytes", 1024..=126_976).as_ref(),
+    );
+    set(
+        &mut settings.max_connections,
+        count("max_connections", 1..=1_000_000).as_ref(),
+    );
+    set(
+        &mut settings.host,
+        judged(reader, section.text("host"), host_policy).as_ref(),
+    );
+    let networks = section.texts("trusted_proxies").into_iter();
+    let networks = networks.filter_map(|text| judged(reader, Some(text), values::network));
+    settings.trusted_proxies = networks.map(|network| network.value).collect();
+    section.finish();
+    RouterEntry {
+        settings,
+        listen,
+        admin,
+    }
+}
+
+fn host_policy(text: &str) -> Result<HostPolicy, Complaint> {
+    match text {
+        "preserve" => Ok(HostPolicy::Preserve),
+        "upstream" => Ok(HostPolicy::Upstream),
+        _ => Err((
+            format!("unknown host policy \"{text}\""),
+            "write \"preserve\" or \"upstream\"".to_owned(),
+        )),
+    }
+}
+
+fn read_upstreams(reader: &Reader<'_>, section: &Section<'_>) -> Vec<(At<String>, Option<Upstream>)> {
+    let entries = section.entries().into_iter().map(|(name, value)| {
+        plain(reader, &name, "upstream");
+        let url = match value.get_ref() {
+            DeValue::String(text) => {
+                let at = At {
+                    value: text.as_ref(),
+                    key: name.key.clone(),
+                    span: value.span(),
+                };
+                judged(reader, Some(at), |text| values::upstream(&name.value, text))
+            }
+            _ => {
+                let reason = format!("the upstream `{}` is not a text", name.value);
+                reader.fault(&value.span(), &name.key, reason, "write its URL in quotes");
+                None
+            }
+        };
+        (name, url.map(|url| url.value))
+    });
+    entries.collect()
+}
+
+fn read_modules(reader: &Reader<'_>, section: &Section<'_>) -> Vec<ModuleEntry> {
+    let modules = section.entries().into_iter().filter_map(|(name, value)| {
+        plain(reader, &name, "module");
+        let DeValue::Table(table) = value.get_ref() else {
+            let reason = format!("the module `{}` is not a table", name.value);
+            reader.fault(
+                &value.span(),
+                &name.key,
+                reason,
+                format!("write [modules.{}]", name.value),
+            );
+            return None;
+        };
+        let section = Section::new(reader, name.key.clone(), table, name.span.clone());
+        let service = section.text("service");
+        let service = service.map(|text| At {
+            value: text.value.to_owned(),
+            key: text.key,
+            span: text.span,
+        });
+        let routes = section
+            .tables("routes")
+            .into_iter()
+            .map(|route| read_route(reader, route))
+            .collect();
+        section.finish();
+        Some(ModuleEntry {
+            name,
+            service,
+            routes,
+        })
+    });
+    modules.collect()
+}
+
+fn read_route(reader: &Reader<'_>, section: Section<'_>) -> RouteEntry {
+    let at = At {
+        value: (),
+        key: section.key("match"),
+        span: section.span().clone(),
+    };
+    let name = section.required("name", "give the route a name, such as name = \"get-product\"");
+    let name = name.map(|text| At {
+        value: text.value.to_owned(),
+        key: text.key,
+        span: text.span,
+    });
+    if let Some(name) = &name {
+        plain(reader, name, "route");
+    }
+    let rule = section.required(
+        "match",
+        "say what it matches, such as match = \"GET /api/products/{sku}\"",
+    );
+    let mode = section.required("mode", "say who serves it: monolith, service or canary");
+    let percent = section.number("percent").map(|text| {
+        let (key, span) = (text.key.clone(), text.span.clone());
+        let value = judged(reader, Some(text), Percent::parse).map(|percent| percent.value);
+        At { value, key, span }
+    });
+    let sticky = judged(reader, section.text("sticky"), Sticky::parse);
+    let entry = RouteEntry {
+        at,
+        name,
+        rule: judged(reader, rule, MatchRule::parse),
+        host: judged(reader, section.text("host"), HostPattern::parse),
+        mode: judged(reader, mode, values::mode),
+        percent,
+        sticky: sticky.map_or(Sticky::Client, |sticky| sticky.value),
+    };
+    section.finish();
+    entry
+}
+
+/// Judges a value by its parser and notes the complaint, if there is one.
+fn judged<T>(
+    reader: &Reader<'_>,
+    read: Option<At<&str>>,
+    judge: impl FnOnce(&str) -> Result<T, Complaint>,
+) -> Option<At<T>> {
+    let At { value, key, span } = read?;
+    match judge(value) {
+        Ok(value) => Some(At { value, key, span }),
+        Err((reason, remedy)) => {
+            reader.fault(&span, &key, reason, remedy);
+            None
+        }
+    }
+}
+
+fn set<T: Clone>(setting: &mut T, read: Option<&At<T>>) {
+    if let Some(read) = read {
+        *setting = read.value.clone();
+    }
+}
+
+fn plain(reader: &Reader<'_>, name: &At<String>, what: &str) {
+    if !values::is_plain_name(&name.value) {
+        let reason = format!("\"{}\" cannot name a {what}", name.value);
+        reader.wrong(name, reason, "use up to 64 letters, digits, `-`, `_` or `.`");
+    }
+}
+
+/// A remedy for a name that stands nowhere.
+pub(super) fn suggestion(name: &str, known: &[&str]) -> String {
+    match closest(name, known) {
+        Some(known) => format!("did you mean `{known}`?"),
+        None => format!("known: {}", known.join(", ")),
+    }
+}

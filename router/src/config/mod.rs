@@ -1,0 +1,188 @@
+//! The config file: what it may say, read and checked whole before anything acts on it.
+//!
+//! For `serve`, `check`, `routes`, `why` and the reload, which all come through [`Config::load`], so that what `check`
+//! accepts is what `serve` runs. Reading happens in two steps: [`document`] turns TOML into typed values and [`rules`] holds
+//! them against each other. Neither stops at the first mistake: whoever mends a file wants the whole list.
+//!
+//! Architecture Invariant: a [`Config`] that exists is valid. Nothing behind this door checks again.
+
+mod document;
+mod fault;
+mod reader;
+mod rules;
+mod values;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use sha2::{Digest, Sha256};
+
+pub use fault::{Fault, Refused};
+pub use values::{Percent, Sticky};
+
+use crate::table::{HostPattern, MatchRule};
+
+/// The name that the upstream of everything not yet moved must have.
+pub const MONOLITH: &str = "monolith";
+
+/// A valid config.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// SHA-256 of the file's bytes, in hex: names the version that is running.
+    pub hash: String,
+    /// How the router itself behaves.
+    pub router: Settings,
+    /// Where requests can go; the monolith is among them.
+    pub upstreams: Vec<Upstream>,
+    /// What is being moved.
+    pub modules: Vec<Module>,
+    /// Every route of every module, in the order of the file.
+    pub routes: Vec<Route>,
+}
+
+/// The `[router]` section.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Where clients connect.
+    pub listen: SocketAddr,
+    /// Where operators connect.
+    pub admin: SocketAddr,
+    /// Threads that serve requests.
+    pub workers: usize,
+    /// How long opening a connection to an upstream may take.
+    pub connect_timeout: Duration,
+    /// How long an upstream may take to the head of its answer, counted from the last byte of the request.
+    pub response_timeout: Duration,
+    /// How long an exchange may stand still in the middle of a body.
+    pub idle_timeout: Duration,
+    /// How long a client may take to send the head of a request.
+    pub header_timeout: Duration,
+    /// How long a client's connection may rest between two requests.
+    pub keep_alive: Duration,
+    /// How long a connection to an upstream may rest before it is closed; below the upstream's own limit.
+    pub pool_idle_timeout: Duration,
+    /// How long running exchanges may go on after a stop signal.
+    pub shutdown_timeout: Duration,
+    /// The longest head of a request, in bytes.
+    pub max_header_bytes: usize,
+    /// The most connections from clients at a time, over all workers.
+    pub max_connections: usize,
+    /// Which `Host` the upstream sees.
+    pub host: HostPolicy,
+    /// Peers whose `X-Forwarded-*` and `Forwarded` are believed.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// Which `Host` an upstream is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostPolicy {
+    /// What the client asked for, as if it had connected directly.
+    Preserve,
+    /// The upstream's own address as the config has it.
+    Upstream,
+}
+
+/// A server that requests can be sent to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream {
+    /// Its key in `[upstreams]`.
+    pub name: String,
+    /// Host name or address, without brackets.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// `host:port` as a `Host` header writes it.
+    pub authority: String,
+}
+
+/// A part of the monolith that is being moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Module {
+    /// Its key in `[modules]`.
+    pub name: String,
+    /// Index of the upstream that takes it over.
+    pub service: Option<usize>,
+}
+
+/// One route.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Route {
+    /// Its name, unique in the file.
+    pub name: String,
+    /// Index of its module.
+    pub module: usize,
+    /// The line that its table starts on.
+    pub line: usize,
+    /// The hosts it applies to; absent means every host.
+    pub host: Option<HostPattern>,
+    /// Methods and path.
+    pub rule: MatchRule,
+    /// Who serves it.
+    pub mode: Mode,
+    /// What keeps a client on its side while the mode is canary.
+    pub sticky: Sticky,
+}
+
+/// Who serves a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// The monolith.
+    Monolith,
+    /// The module's service.
+    Service,
+    /// The module's service for a share of the clients.
+    Canary(Percent),
+}
+
+impl Config {
+    /// Reads and checks a file.
+    pub fn load(path: &Path) -> Result<Self, Refused> {
+        let file = path.display().to_string();
+        match std::fs::read(path) {
+            Ok(bytes) => Self::parse(&file, &bytes),
+            Err(error) => Err(Refused::unreadable(&file, &error)),
+        }
+    }
+
+    /// Checks the bytes of a file; `file` is what its mistakes are reported under.
+    pub fn parse(file: &str, bytes: &[u8]) -> Result<Self, Refused> {
+        let text = std::str::from_utf8(bytes).map_err(|error| Refused::not_text(file, bytes, &error))?;
+        let hash = Sha256::digest(bytes)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let reader = reader::Reader::new(text);
+        let config = document::read(&reader).and_then(|document| rules::check(&reader, document, hash));
+        reader.finish(file, config)
+    }
+
+    /// Index of the upstream that serves everything that no route moves.
+    pub fn monolith(&self) -> usize {
+        self.upstreams
+            .iter()
+            .position(|upstream| upstream.name == MONOLITH)
+            .unwrap_or_default()
+    }
+}
+
+impl Mode {
+    /// The word that the file uses.
+    pub fn word(self) -> &'static str {
+        match self {
+            Mode::Monolith => "monolith",
+            Mode::Service => "service",
+            Mode::Canary(_) => "canary",
+        }
+    }
+}
+
+impl std::fmt::Display for Mode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Mode::Canary(percent) => write!(f, "canary {percent} %"),
+            other => f.write_str(other.word()),
+        }
+    }
+}

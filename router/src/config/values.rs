@@ -1,0 +1,246 @@
+//! The small languages inside the values: shares, sticky keys, durations, addresses, networks.
+//!
+//! For [`super::document`]. Each parser takes the text and answers with the value or with the pair (reason, remedy) that
+//! becomes a [`super::Fault`].
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde::{Serialize, Serializer};
+use url::Url;
+
+use super::{Mode, Upstream};
+
+/// What is wrong and what to write instead.
+pub(super) type Complaint = (String, String);
+
+/// A share in hundredths of a percent, 0 to 10,000: also the first bucket that is not served by the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Percent(u16);
+
+/// What ties a client to its side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sticky {
+    /// A request header, in lower case.
+    Header(String),
+    /// A cookie.
+    Cookie(String),
+    /// The client's address.
+    Client,
+}
+
+impl Percent {
+    /// Nobody.
+    pub(super) const ZERO: Self = Self(0);
+
+    /// The first bucket (of 10,000) that the monolith keeps.
+    pub fn threshold(self) -> u16 {
+        self.0
+    }
+
+    /// Reads a decimal of 0 to 100 with at most two places, exactly.
+    pub(super) fn parse(text: &str) -> Result<Self, Complaint> {
+        let complain = |why: &str| {
+            (
+                format!("percent {text} {why}"),
+                "give 0 to 100, such as 10 or 0.25".to_owned(),
+            )
+        };
+        let (whole, places) = text
+            .strip_prefix('+')
+            .unwrap_or(text)
+            .split_once('.')
+            .unwrap_or((text, ""));
+        if whole.starts_with('-') {
+            return Err(complain("is below 0"));
+        }
+        let digits = |part: &str| part.chars().all(|c| c.is_ascii_digit());
+        if whole.is_empty() || !digits(whole) || !digits(places) {
+            return Err(complain("is not a plain decimal"));
+        }
+        if places.trim_end_matches('0').len() > 2 {
+            return Err(complain("has more than two places"));
+        }
+        let places: u32 = format!("{places:0<2}")[..2].parse().unwrap_or(0);
+        let hundredths = whole
+            .parse::<u32>()
+            .ok()
+            .and_then(|w| w.checked_mul(100))
+            .map(|w| w + places);
+        match hundredths {
+            Some(value @ 0..=10_000) => Ok(Self(value as u16)),
+            _ => Err(complain("is above 100")),
+        }
+    }
+}
+
+impl fmt::Display for Percent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (whole, places) = (self.0 / 100, self.0 % 100);
+        match places {
+            0 => write!(f, "{whole}"),
+            p if p % 10 == 0 => write!(f, "{whole}.{}", p / 10),
+            p => write!(f, "{whole}.{p:02}"),
+        }
+    }
+}
+
+impl Serialize for Percent {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(f64::from(self.0) / 100.0)
+    }
+}
+
+impl Sticky {
+    pub(super) fn parse(text: &str) -> Result<Self, Complaint> {
+        let remedy = "write \"header:NAME\", \"cookie:NAME\" or \"client\"";
+        let (kind, name) = text.split_once(':').unwrap_or((text, ""));
+        match kind {
+            "client" if name.is_empty() && !text.contains(':') => Ok(Self::Client),
+            "header" | "cookie" if !is_token(name) => Err((
+                format!("sticky \"{text}\" does not name a {kind}"),
+                remedy.to_owned(),
+            )),
+            "header" => Ok(Self::Header(name.to_ascii_lowercase())),
+            "cookie" => Ok(Self::Cookie(name.to_owned())),
+            _ => Err((format!("sticky \"{text}\" is not understood"), remedy.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for Sticky {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Header(name) => write!(f, "header:{name}"),
+            Self::Cookie(name) => write!(f, "cookie:{name}"),
+            Self::Client => f.write_str("client"),
+        }
+    }
+}
+
+/// Reads a mode; `percent` has been read beside it.
+pub(super) fn mode(word: &str) -> Result<super::document::ModeOf, Complaint> {
+    match word {
+        "monolith" => Ok(|_| Mode::Monolith),
+        "service" => Ok(|_| Mode::Service),
+        "canary" => Ok(Mode::Canary),
+        "shadow" | "by-owner" => Err((
+            format!("mode \"{word}\" is not in this version of banyan"),
+            "use monolith, service or canary".to_owned(),
+        )),
+        _ => Err((
+            format!("unknown mode \"{word}\""),
+            "use monolith, service or canary".to_owned(),
+        )),
+    }
+}
+
+/// Reads `250ms`, `2s`, `5m` or `1h`.
+pub(super) fn duration(text: &str) -> Result<Duration, Complaint> {
+    let complain = |why: &str| {
+        (
+            format!("\"{text}\" {why}"),
+            "write a duration such as 500ms, 2s or 5m".to_owned(),
+        )
+    };
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let number: u64 = number.parse().map_err(|_| complain("is not a duration"))?;
+    let millis = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err(complain("has no known unit")),
+    };
+    match number.checked_mul(millis) {
+        Some(millis @ 1..=86_400_000) => Ok(Duration::from_millis(millis)),
+        _ => Err(complain("is not between 1ms and 24h")),
+    }
+}
+
+/// Reads an address to listen on.
+pub(super) fn address(text: &str) -> Result<SocketAddr, Complaint> {
+    text.parse().map_err(|_| {
+        (
+            format!("\"{text}\" is not an address with a port"),
+            "write such as 127.0.0.1:8080 or [::]:8080".to_owned(),
+        )
+    })
+}
+
+/// Reads a network such as `10.0.0.0/8`, or one address.
+pub(super) fn network(text: &str) -> Result<IpNet, Complaint> {
+    let single = || text.parse::<std::net::IpAddr>().map(IpNet::from);
+    text.parse().or_else(|_| single()).map_err(|_| {
+        (
+            format!("\"{text}\" is not a network"),
+            "write such as 10.0.0.0/8, or a single address".to_owned(),
+        )
+    })
+}
+
+/// Reads the URL of an upstream.
+pub(super) fn upstream(name: &str, text: &str) -> Result<Upstream, Complaint> {
+    let complain = |why: String| (why, "write such as \"http://127.0.0.1:8100\"".to_owned());
+    let url = Url::parse(text).map_err(|error| complain(format!("\"{text}\" is not a URL: {error}")))?;
+    if url.scheme() != "http" {
+        return Err(complain(format!(
+            "\"{text}\" is not http, the only scheme of this version"
+        )));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(complain(
+            "the URL holds credentials, which upstreams are not sent".to_owned(),
+        ));
+    }
+    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+        return Err(complain(format!(
+            "\"{text}\" has a path: requests keep their own, so it would be ignored"
+        )));
+    }
+    let Some(host) = url.host_str() else {
+        return Err(complain(format!("\"{text}\" names no host")));
+    };
+    let port = url.port().unwrap_or(80);
+    let authority = match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    Ok(Upstream {
+        name: name.to_owned(),
+        host,
+        port,
+        authority,
+    })
+}
+
+/// Reads a whole number in a range.
+pub(super) fn whole(text: &str, range: std::ops::RangeInclusive<usize>) -> Result<usize, Complaint> {
+    let number = text
+        .replace('_', "")
+        .parse::<usize>()
+        .ok()
+        .filter(|number| range.contains(number));
+    number.ok_or_else(|| {
+        let (low, high) = (range.start(), range.end());
+        (
+            format!("{text} is out of range"),
+            format!("give a whole number from {low} to {high}"),
+        )
+    })
+}
+
+/// Whether a name can stand in headers, logs and shell commands without quoting.
+pub(super) fn is_plain_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    !name.is_empty() && name.len() <= 64 && name.chars().all(plain)
+}
+
+fn is_token(name: &str) -> bool {
+    let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    !name.is_empty() && name.chars().all(token)
+}
