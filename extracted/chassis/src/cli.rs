@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-/// Where the settings come from, and the two that are most often set by hand.
+/// Where the settings come from, and the two that are most often set by hand. Taken before or after the subcommand.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Common {
     /// TOML file with settings; keys it leaves out keep their defaults
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Database: `sqlite:PATH` or `postgres://user:password@host/name`
-    #[arg(long, value_name = "URL")]
+    #[arg(long, global = true, value_name = "URL")]
     pub database: Option<String>,
 }
 

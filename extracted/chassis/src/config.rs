@@ -3,6 +3,7 @@
 //! A key that nobody knows is refused, wherever it comes from: a misspelt limit must not silently be no limit.
 //! The settings type of each process carries `#[serde(deny_unknown_fields)]`.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 
@@ -30,12 +31,22 @@ pub fn load<T: DeserializeOwned>(
     let environment = Environment::with_prefix(prefix)
         .prefix_separator("_")
         .separator("__")
-        .try_parsing(true);
+        .try_parsing(true)
+        .source(Some(variables(prefix)));
     layers = layers.add_source(environment);
     for (key, value) in overrides {
         layers = layers.set_override_option(*key, value.clone())?;
     }
     Ok(layers.build()?.try_deserialize()?)
+}
+
+/// The environment without `<PREFIX>_CONFIG`, which names the file and is no setting.
+fn variables(prefix: &str) -> HashMap<String, String> {
+    let file = format!("{prefix}_CONFIG");
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| *name != file)
+        .collect()
 }
 
 /// A value that must not be shown: `Debug` and `Display` print stars.
