@@ -134,14 +134,10 @@ async fn keep_deadline(
     let limit = request
         .app_data::<web::Data<Deadline>>()
         .map_or(Duration::from_secs(30), |limit| limit.0);
-    let of = request.request().clone();
+    // Nothing may keep the request while it is routed, or actix panics; so this ends in an error and not in an answer.
     match tokio::time::timeout(limit, next.call(request)).await {
-        Ok(answer) => answer.map(ServiceResponse::map_into_boxed_body),
-        Err(_) => {
-            let problem = Problem::unavailable("The request took too long and was given up.", 1);
-            // An answer, not an error: it must pass the middleware outside this one, which add their headers.
-            Ok(ServiceResponse::from_err(problem, of))
-        }
+        Ok(answer) => answer,
+        Err(_) => Err(Problem::unavailable("The request took too long and was given up.", 1).into()),
     }
 }
 
@@ -154,4 +150,37 @@ async fn head_as_get(
         request.head_mut().method = Method::GET;
     }
     next.call(request).await
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::StatusCode;
+    use actix_web::test::{TestRequest, init_service, try_call_service};
+
+    use super::*;
+    use crate::context::REQUEST_ID;
+
+    /// The status of an answer to `path` where a request may take 50 ms, and whether the answer names its request.
+    async fn ask(path: &str) -> (StatusCode, bool) {
+        let app = App::new()
+            .app_data(web::Data::new(Deadline(Duration::from_millis(50))))
+            .route("/quick", web::get().to(async || "done"))
+            .route("/slow", web::get().to(std::future::pending::<&'static str>))
+            .wrap(from_fn(keep_deadline))
+            .wrap(from_fn(head_as_get))
+            .wrap(from_fn(trace_request));
+        let app = init_service(app).await;
+        let answered = try_call_service(&app, TestRequest::get().uri(path).to_request()).await;
+        let answer = match answered {
+            Ok(answer) => answer.into_parts().1.map_into_boxed_body(),
+            Err(error) => error.error_response(),
+        };
+        (answer.status(), answer.headers().contains_key(REQUEST_ID))
+    }
+
+    #[actix_web::test]
+    async fn a_request_is_answered_in_time_or_refused_and_named_either_way() {
+        assert_eq!(ask("/quick").await, (StatusCode::OK, true));
+        assert_eq!(ask("/slow").await, (StatusCode::SERVICE_UNAVAILABLE, true));
+    }
 }

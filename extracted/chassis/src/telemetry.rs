@@ -2,12 +2,15 @@
 //!
 //! Every line written while a request is served carries its request id and trace id.
 
+use std::fmt;
 use std::io::IsTerminal;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
+use actix_web::{HttpResponse, ResponseError};
 use tracing::Instrument;
 use tracing_subscriber::EnvFilter;
 
@@ -46,13 +49,44 @@ pub async fn trace_request(
         request_id = context.request_id,
         trace_id = context.trace_id,
     );
-    let id = HeaderValue::from_str(&context.request_id);
-    let mut answer = context.scope(next.call(request).instrument(span.clone())).await?;
-    span.in_scope(|| tracing::debug!(status = answer.status().as_u16(), "answered"));
-    if let Ok(id) = id {
-        answer
-            .headers_mut()
-            .insert(HeaderName::from_static(REQUEST_ID), id);
+    let id = HeaderValue::from_str(&context.request_id).ok();
+    match context.scope(next.call(request).instrument(span.clone())).await {
+        Ok(mut answer) => {
+            span.in_scope(|| tracing::debug!(status = answer.status().as_u16(), "answered"));
+            name(answer.headers_mut(), id);
+            Ok(answer)
+        }
+        Err(error) => Err(Named { error, id }.into()),
     }
-    Ok(answer)
+}
+
+fn name(headers: &mut HeaderMap, id: Option<HeaderValue>) {
+    if let Some(id) = id {
+        headers.insert(HeaderName::from_static(REQUEST_ID), id);
+    }
+}
+
+/// An error on its way out that will be answered with the id of its request.
+#[derive(Debug)]
+struct Named {
+    error: actix_web::Error,
+    id: Option<HeaderValue>,
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl ResponseError for Named {
+    fn status_code(&self) -> StatusCode {
+        self.error.as_response_error().status_code()
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut answer = self.error.error_response();
+        name(answer.headers_mut(), self.id.clone());
+        answer
+    }
 }
