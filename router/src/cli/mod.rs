@@ -1,11 +1,13 @@
-//! The command line: `banyan serve | check | routes | why`.
+//! The command line: `banyan serve | check | routes | why | try`.
 //!
 //! For operators and scripts. What a command answers goes to standard output, complaints to standard error; this module is
 //! the one place of the router that prints. Exit codes: 0 done, 1 the config is invalid (or the server failed), 2 wrong
 //! usage.
 
 mod check;
+mod indent;
 mod routes;
+mod send;
 mod serve;
 mod why;
 
@@ -31,6 +33,7 @@ Examples:
   banyan routes                                what goes where
   banyan why GET /api/products/ABC             who would serve this, and why
   banyan why GET /api/products/ABC -H 'x-customer: 7'
+  banyan try GET /api/products/ABC             send it, and see who did
 
 A complete banyan.toml:
   [router]
@@ -63,6 +66,8 @@ enum Command {
     Routes(routes::Routes),
     /// Say who would serve a request, and why.
     Why(why::Why),
+    /// Send one request and show who answered it, and why.
+    Try(send::Try),
 }
 
 /// Where the config file is.
@@ -86,6 +91,7 @@ pub fn run() -> ExitCode {
         Command::Check(command) => command.run(),
         Command::Routes(command) => command.run(),
         Command::Why(command) => command.run(),
+        Command::Try(command) => command.run(),
     }
 }
 
