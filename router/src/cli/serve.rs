@@ -1,10 +1,102 @@
-//! `banyan serve`: runs the router. Its server follows in the next step.
+//! `banyan serve`: runs the router.
+
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
 use clap::Args;
+use tracing_subscriber::EnvFilter;
+
+use super::{ConfigFile, load, say, tell};
+use crate::server::Bound;
+use crate::snapshot::Snapshot;
+use crate::state::State;
+
 /// Run the router.
+///
+/// Edits of the config file take effect within 1.5 s, at once on SIGHUP. A file with a mistake changes nothing: what was
+/// served before goes on, and the log has every mistake with its line. SIGTERM or Ctrl-C stops it in order.
+///
+/// One line goes to standard output once the ports are bound: `listening router=ADDRESS admin=ADDRESS`. Logs go to standard
+/// error, pretty on a terminal and as JSON otherwise; RUST_LOG changes how much.
 #[derive(Debug, Args)]
-pub(super) struct Serve {}
+#[command(after_help = "\
+Examples:
+  banyan serve
+  banyan serve --config staging.toml
+  banyan serve --listen 127.0.0.1:0 --admin 127.0.0.1:0      any free ports, see the line on standard output
+
+The admin port (read-only JSON):
+  curl http://127.0.0.1:8081/health/ready
+  curl http://127.0.0.1:8081/routes
+  curl http://127.0.0.1:8081/config           which version of the file is served, and why not a newer one
+
+Exit codes: 0 stopped in order, 1 the config is invalid or the server failed, 2 wrong usage.")]
+pub(super) struct Serve {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Where clients connect; overrides the file.
+    #[arg(long, env = "BANYAN_LISTEN", value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Where operators connect; overrides the file.
+    #[arg(long, env = "BANYAN_ADMIN", value_name = "ADDRESS")]
+    admin: Option<SocketAddr>,
+}
+
 impl Serve {
-    pub(super) fn run(self) -> std::process::ExitCode {
-        std::process::ExitCode::FAILURE
+    pub(super) fn run(self) -> ExitCode {
+        let config = match load(&self.file.config) {
+            Ok(config) => config,
+            Err(code) => return code,
+        };
+        let mut settings = config.router.clone();
+        settings.listen = self.listen.unwrap_or(settings.listen);
+        settings.admin = self.admin.unwrap_or(settings.admin);
+        log_to_stderr();
+        let bound = match Bound::bind(&settings) {
+            Ok(bound) => bound,
+            Err(error) => {
+                tell(&error.to_string());
+                return ExitCode::FAILURE;
+            }
+        };
+        say(&format!(
+            "listening router={} admin={}",
+            bound.router, bound.admin
+        ));
+        tracing::info!(
+            router = %bound.router,
+            admin = %bound.admin,
+            config = %self.file.config.display(),
+            routes = config.routes.len(),
+            workers = config.router.workers,
+            "listening"
+        );
+        let served = actix_web::rt::System::new().block_on(async {
+            bound
+                .serve(State::new(Snapshot::new(config)), self.file.config)
+                .await
+        });
+        match served {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                tell(&format!("the server failed: {error}"));
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+fn log_to_stderr() {
+    // What the HTTP server below says of clients that break off is not news.
+    let quiet = "info,actix_http=off,actix_server=warn,hyper=warn";
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(quiet));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    if std::io::stderr().is_terminal() {
+        builder.init();
+    } else {
+        builder.json().with_ansi(false).init();
     }
 }

@@ -1,0 +1,214 @@
+//! One exchange: a client's request, an upstream's answer.
+//!
+//! For the server, once per request. The head decides ([`crate::plan`]), the forwarder sends, and this file makes of what
+//! comes back what the client is owed: the upstream's answer with our two headers, or a problem that says what went wrong.
+
+use std::convert::Infallible;
+use std::rc::Rc;
+
+use actix_http::body::BodySize;
+use actix_http::{ConnectionType, HttpMessage, Payload, Request, RequestHead, Response};
+use http02::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use hyper::body::{Body, Incoming};
+
+use crate::config::Upstream;
+use crate::expect::Begun;
+use crate::forward::answer::{AnswerBody, Framing};
+use crate::forward::body::{ClientBody, RequestBody};
+use crate::forward::link::ConnectError;
+use crate::forward::pool::Lease;
+use crate::forward::{Caution, Failure, convert};
+use crate::plan::{Plan, Refused, caution};
+use crate::problem::{Kind, MEDIA_TYPE, Problem};
+use crate::watch::{Clock, Connection, Turn};
+use crate::worker::Worker;
+
+pub(crate) const SERVED_BY: HeaderName = HeaderName::from_static("x-served-by");
+pub(crate) const SERVED_WHY: HeaderName = HeaderName::from_static("x-served-why");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Serves a request.
+pub async fn serve(worker: Rc<Worker>, mut request: Request) -> Result<Response<AnswerBody>, Infallible> {
+    let begun = request.extensions_mut().remove::<Begun>();
+    if let Some(begun) = begun {
+        return Ok(begun.go_on(request.take_payload()).await);
+    }
+    let turn = begin(&request);
+    let plan = match Plan::make(worker.snapshot(), request.head()) {
+        Ok(plan) => plan,
+        Err(refused) => return Ok(refuse(&refused, turn)),
+    };
+    let payload = request.take_payload();
+    let body = request_body(request.head(), payload, &worker.clock);
+    let caution = caution(request.method(), &body);
+    let outcome = send(&worker, &plan, request.head(), body, caution).await;
+    Ok(answer(&plan, outcome, turn))
+}
+
+/// Marks the client's connection as busy until the answer has been written.
+pub(crate) fn begin(request: &Request) -> Option<Turn> {
+    request.conn_data::<Rc<Connection>>().map(Connection::begin)
+}
+
+/// What the upstream is sent as a body: as much as the head announces.
+pub(crate) fn request_body(head: &RequestHead, payload: Payload, clock: &Clock) -> RequestBody {
+    match payload {
+        Payload::None => RequestBody::Empty,
+        payload => RequestBody::Client(ClientBody::open(payload, content_length(head), clock)),
+    }
+}
+
+pub(crate) fn content_length(head: &RequestHead) -> Option<u64> {
+    head.headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.trim().parse().ok())
+}
+
+/// An upstream's answer and its connection if that can be used again, or what to tell the client in its stead.
+pub(crate) type Outcome = Result<(http::Response<Incoming>, Option<Lease>), Problem>;
+
+async fn send(
+    worker: &Worker,
+    plan: &Plan,
+    head: &RequestHead,
+    body: RequestBody,
+    caution: Caution,
+) -> Outcome {
+    let (forwarder, settings, upstream) = (&worker.forwarder, plan.settings(), plan.upstream());
+    let outcome = match forwarder
+        .send(upstream, plan.request(head, body)?, caution, settings)
+        .await
+    {
+        Err(Failure::Broken { is_stale: true, .. }) if caution == Caution::Repeatable => {
+            let again = plan.request(head, RequestBody::Empty)?;
+            forwarder.send(upstream, again, Caution::Fresh, settings).await
+        }
+        outcome => outcome,
+    };
+    outcome_of(upstream, outcome)
+}
+
+/// What the forwarder brought, in terms of the client.
+pub(crate) fn outcome_of(
+    upstream: &Upstream,
+    sent: Result<(http::Response<Incoming>, Lease), Failure>,
+) -> Outcome {
+    let sent = sent.map(|(answer, lease)| (answer, Some(lease)));
+    sent.map_err(|failure| explain(&upstream.name, &failure))
+}
+
+/// Names the upstream, not its address, and keeps what the operating system said to the log.
+pub(crate) fn explain(upstream: &str, failure: &Failure) -> Problem {
+    let tell = |kind, what: &str| Problem::new(kind, format!("the upstream `{upstream}` {what}"));
+    match failure {
+        Failure::Connect(ConnectError::Unreachable(_)) => tell(Kind::BadGateway, "could not be reached"),
+        Failure::Connect(ConnectError::Handshake(_)) => tell(Kind::BadGateway, "broke off at once"),
+        Failure::Connect(timeout @ ConnectError::Timeout(_)) => {
+            tell(Kind::GatewayTimeout, &timeout.to_string())
+        }
+        Failure::Timeout(_) => tell(Kind::GatewayTimeout, &failure.to_string()),
+        Failure::ClientGone => Problem::new(Kind::BadRequest, "the body ended before it was complete"),
+        Failure::Broken { .. } => tell(Kind::BadGateway, "broke off before it had answered"),
+    }
+}
+
+/// The answer to a request that was forwarded, or was tried to be.
+pub(crate) fn answer(plan: &Plan, outcome: Outcome, turn: Option<Turn>) -> Response<AnswerBody> {
+    let (upstream, lease) = match outcome {
+        Ok(answered) => answered,
+        Err(problem) => return fail(plan, &problem, turn),
+    };
+    let Some(status) = convert::status(upstream.status()).filter(|status| !status.is_informational()) else {
+        let detail = format!(
+            "the upstream `{}` sent an answer that cannot be passed on",
+            plan.upstream().name
+        );
+        return fail(plan, &Problem::new(Kind::BadGateway, detail), turn);
+    };
+    let (parts, incoming) = upstream.into_parts();
+    let has_no_body = plan.client.is_head || matches!(status.as_u16(), 204 | 304);
+    let body = if has_no_body {
+        give_back(lease);
+        let length = parts.headers.get(http::header::CONTENT_LENGTH);
+        let length = length.and_then(|value| value.to_str().ok()?.parse().ok());
+        AnswerBody::nothing(
+            length
+                .filter(|_| plan.client.is_head)
+                .map_or(BodySize::None, BodySize::Sized),
+            turn,
+        )
+    } else {
+        match (incoming.size_hint().exact(), plan.client.is_http10) {
+            (Some(0), _) => {
+                give_back(lease);
+                AnswerBody::nothing(BodySize::Sized(0), turn)
+            }
+            (Some(length), _) => AnswerBody::streamed(incoming, Framing::Length(length), lease, turn),
+            (None, false) => AnswerBody::streamed(incoming, Framing::Chunked, lease, turn),
+            (None, true) => AnswerBody::streamed(incoming, Framing::Close, lease, turn),
+        }
+    };
+    let framing = body.framing();
+    let mut response = Response::with_body(status, body);
+    let head = response.head_mut();
+    if status.canonical_reason().is_none() {
+        head.reason = Some("");
+    }
+    if plan.client.must_close || framing == Some(Framing::Close) {
+        head.set_connection_type(ConnectionType::Close);
+    }
+    let headers = head.headers_mut();
+    headers.reserve(parts.headers.len() + 2);
+    convert::answer_headers(&parts.headers, headers, |name| {
+        name != "x-served-by" && name != "x-served-why"
+    });
+    headers.insert(SERVED_BY, plan.served_by());
+    headers.insert(SERVED_WHY, plan.why.clone());
+    if framing == Some(Framing::Chunked) {
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    // Either the length is known, or the body brings its own framing.
+    head.no_chunking(true);
+    response
+}
+
+fn give_back(lease: Option<Lease>) {
+    if let Some(lease) = lease {
+        lease.give_back();
+    }
+}
+
+/// The answer to a request that cannot be forwarded.
+pub(crate) fn refuse(refused: &Refused, turn: Option<Turn>) -> Response<AnswerBody> {
+    let why = HeaderValue::from_str(&refused.why).unwrap_or(HeaderValue::from_static("refused"));
+    tell(&refused.problem, why, &refused.identity.request_id, turn)
+}
+
+/// The answer when the upstream's did not come.
+pub(crate) fn fail(plan: &Plan, problem: &Problem, turn: Option<Turn>) -> Response<AnswerBody> {
+    let error = match problem.kind {
+        Kind::GatewayTimeout => "timeout",
+        Kind::BadRequest => "bad-request",
+        _ => "bad-gateway",
+    };
+    let why = format!(
+        "{} upstream={} error={error}",
+        plan.decision.why(&plan.snapshot),
+        plan.upstream().name
+    );
+    let why = HeaderValue::from_str(&why).unwrap_or(HeaderValue::from_static("?"));
+    tell(problem, why, &plan.identity.request_id, turn)
+}
+
+fn tell(problem: &Problem, why: HeaderValue, request_id: &str, turn: Option<Turn>) -> Response<AnswerBody> {
+    let body = AnswerBody::whole(problem.body(Some(request_id)), turn);
+    let mut response = Response::with_body(problem.kind.status(), body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+    headers.insert(SERVED_BY, HeaderValue::from_static("router"));
+    headers.insert(SERVED_WHY, why);
+    if let Ok(id) = HeaderValue::from_str(request_id) {
+        headers.insert(X_REQUEST_ID, id);
+    }
+    response
+}

@@ -1,0 +1,94 @@
+//! `Expect: 100-continue`, as if the client spoke with the upstream directly.
+//!
+//! For the server, which calls this before [`crate::exchange::serve`] for such requests. The head goes to the upstream while
+//! the client still holds its body back. If the upstream says `100 Continue`, so do we, and the body flows; if it answers at
+//! once, the client gets that answer and never sends the body. An upstream that does neither within a second does not know
+//! the custom, and the body is asked for, as clients then do themselves.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_http::body::BoxBody;
+use actix_http::{HttpMessage, Payload, Request, Response};
+use http::StatusCode;
+use tokio::sync::Notify;
+
+use crate::exchange::{answer, begin, content_length, outcome_of, refuse};
+use crate::forward::Caution;
+use crate::forward::answer::AnswerBody;
+use crate::forward::body::{ClientBody, Gate, RequestBody};
+use crate::plan::Plan;
+use crate::worker::Worker;
+
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// An exchange whose head has been sent.
+pub struct Begun {
+    gate: GateKeeper,
+    answer: Pin<Box<dyn Future<Output = Response<AnswerBody>>>>,
+}
+
+/// Lets a body that will never come fail, so that the upstream's connection does not wait for it.
+struct GateKeeper(Rc<Gate>);
+
+impl Drop for GateKeeper {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
+impl Begun {
+    /// Sends the body and waits for the answer.
+    pub async fn go_on(self, payload: Payload) -> Response<AnswerBody> {
+        self.gate.0.open(payload);
+        self.answer.await
+    }
+}
+
+/// Asks the upstream. `Ok` lets the client send its body, `Err` is the answer without it.
+pub async fn ask(worker: Rc<Worker>, request: Request) -> Result<Request, Response<BoxBody>> {
+    let turn = begin(&request);
+    let plan = match Plan::make(worker.snapshot(), request.head()) {
+        Ok(plan) => plan,
+        Err(refused) => return Err(refuse(&refused, turn).map_into_boxed_body()),
+    };
+    let gate = GateKeeper(Rc::default());
+    let body = RequestBody::Client(ClientBody::gated(
+        &gate.0,
+        content_length(request.head()),
+        &worker.clock,
+    ));
+    let go = Arc::new(Notify::new());
+    let outbound = plan.request(request.head(), body).map(|mut outbound| {
+        let go = Arc::clone(&go);
+        hyper::ext::on_informational(&mut outbound, move |interim| {
+            if interim.status() == StatusCode::CONTINUE {
+                go.notify_one();
+            }
+        });
+        outbound
+    });
+    let mut answer: Pin<Box<dyn Future<Output = _>>> = Box::pin(async move {
+        let outcome = match outbound {
+            Ok(outbound) => {
+                let sent = worker
+                    .forwarder
+                    .send(plan.upstream(), outbound, Caution::Once, plan.settings())
+                    .await;
+                outcome_of(plan.upstream(), sent)
+            }
+            Err(problem) => Err(problem),
+        };
+        answer(&plan, outcome, turn)
+    });
+    tokio::select! {
+        early = &mut answer => return Err(early.map_into_boxed_body()),
+        () = go.notified() => {}
+        () = tokio::time::sleep(PATIENCE) => {}
+    }
+    request.extensions_mut().insert(Begun { gate, answer });
+    Ok(request)
+}

@@ -1,0 +1,194 @@
+//! The body of an answer on its way from the upstream to the client.
+//!
+//! For actix, which asks for pieces as the client takes them. A body of known length keeps its `Content-Length`. Otherwise
+//! it is sent in chunks of our own making, since actix's encoder cannot write trailers and we pass them on; to an HTTP/1.0
+//! client it ends with the connection. If the upstream breaks off, so does the answer: the connection is cut, and the client
+//! cannot mistake a part for the whole.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use actix_http::body::{BodySize, MessageBody};
+use actix_http::error::PayloadError;
+use bytes::{BufMut, Bytes, BytesMut};
+use http_body::Body;
+use hyper::body::Incoming;
+
+use super::pool::Lease;
+use crate::watch::Turn;
+
+/// What the client is sent. Dropping it frees the client's connection for the next request.
+#[derive(Debug)]
+pub struct AnswerBody {
+    content: Content,
+    _turn: Option<Turn>,
+}
+
+#[derive(Debug)]
+enum Content {
+    Nothing(BodySize),
+    Whole(Bytes),
+    Streamed(Streamed),
+}
+
+#[derive(Debug)]
+struct Streamed {
+    incoming: Incoming,
+    framing: Framing,
+    lease: Option<Lease>,
+    /// A chunk whose size has been written.
+    chunk: Option<Bytes>,
+    trailers: BytesMut,
+    is_first: bool,
+    is_done: bool,
+}
+
+/// How the end of a body is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// By its length.
+    Length(u64),
+    /// By a last chunk.
+    Chunked,
+    /// By the end of the connection.
+    Close,
+}
+
+impl AnswerBody {
+    /// No body; `size` is what the head says of it, which for HEAD is what GET would have.
+    pub fn nothing(size: BodySize, turn: Option<Turn>) -> Self {
+        Self {
+            content: Content::Nothing(size),
+            _turn: turn,
+        }
+    }
+
+    /// A body that is at hand.
+    pub fn whole(bytes: Bytes, turn: Option<Turn>) -> Self {
+        Self {
+            content: Content::Whole(bytes),
+            _turn: turn,
+        }
+    }
+
+    /// The upstream's body as it comes in.
+    pub fn streamed(incoming: Incoming, framing: Framing, lease: Option<Lease>, turn: Option<Turn>) -> Self {
+        let streamed = Streamed {
+            incoming,
+            framing,
+            lease,
+            chunk: None,
+            trailers: BytesMut::new(),
+            is_first: true,
+            is_done: false,
+        };
+        Self {
+            content: Content::Streamed(streamed),
+            _turn: turn,
+        }
+    }
+}
+
+impl AnswerBody {
+    /// How its end is told, if it is the upstream's.
+    pub fn framing(&self) -> Option<Framing> {
+        match &self.content {
+            Content::Streamed(streamed) => Some(streamed.framing),
+            Content::Nothing(_) | Content::Whole(_) => None,
+        }
+    }
+}
+
+impl MessageBody for AnswerBody {
+    type Error = PayloadError;
+
+    fn size(&self) -> BodySize {
+        match &self.content {
+            Content::Nothing(size) => *size,
+            Content::Whole(bytes) => BodySize::Sized(bytes.len() as u64),
+            Content::Streamed(streamed) => match streamed.framing {
+                Framing::Length(length) => BodySize::Sized(length),
+                Framing::Chunked | Framing::Close => BodySize::Stream,
+            },
+        }
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, PayloadError>>> {
+        match &mut self.content {
+            Content::Nothing(_) => Poll::Ready(None),
+            Content::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Content::Whole(bytes) => Poll::Ready(Some(Ok(std::mem::take(bytes)))),
+            Content::Streamed(streamed) => streamed.poll_next(context),
+        }
+    }
+}
+
+impl Streamed {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, PayloadError>>> {
+        if let Some(chunk) = self.chunk.take() {
+            return Poll::Ready(Some(Ok(chunk)));
+        }
+        while !self.is_done {
+            match std::task::ready!(Pin::new(&mut self.incoming).poll_frame(context)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) if data.is_empty() => {}
+                    Ok(data) => return Poll::Ready(Some(Ok(self.framed(data)))),
+                    Err(frame) => {
+                        if let Ok(trailers) = frame.into_trailers() {
+                            write_fields(&trailers, &mut self.trailers);
+                        }
+                    }
+                },
+                Some(Err(error)) => {
+                    self.lease = None;
+                    return Poll::Ready(Some(Err(PayloadError::Io(io::Error::other(error)))));
+                }
+                None => {
+                    self.is_done = true;
+                    if let Some(lease) = self.lease.take() {
+                        lease.give_back();
+                    }
+                    if self.framing == Framing::Chunked {
+                        return Poll::Ready(Some(Ok(self.last_chunk())));
+                    }
+                }
+            }
+        }
+        Poll::Ready(None)
+    }
+
+    fn framed(&mut self, data: Bytes) -> Bytes {
+        if self.framing != Framing::Chunked {
+            return data;
+        }
+        let before = if std::mem::take(&mut self.is_first) {
+            ""
+        } else {
+            "\r\n"
+        };
+        let size = format!("{before}{:x}\r\n", data.len());
+        self.chunk = Some(data);
+        size.into()
+    }
+
+    fn last_chunk(&mut self) -> Bytes {
+        let mut end = BytesMut::with_capacity(self.trailers.len() + 8);
+        end.put_slice(if self.is_first { b"0\r\n" } else { b"\r\n0\r\n" });
+        end.put_slice(&self.trailers);
+        end.put_slice(b"\r\n");
+        end.freeze()
+    }
+}
+
+fn write_fields(fields: &http::HeaderMap, text: &mut BytesMut) {
+    for (name, value) in fields {
+        text.put_slice(name.as_str().as_bytes());
+        text.put_slice(b": ");
+        text.put_slice(value.as_bytes());
+        text.put_slice(b"\r\n");
+    }
+}

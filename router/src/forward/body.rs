@@ -1,0 +1,201 @@
+//! The body of a request on its way from the client to the upstream.
+//!
+//! For hyper, which asks for one piece at a time. Nothing is collected: actix stops reading from the client once 32 KiB wait
+//! to be taken, so a slow upstream slows the client down and memory stays bounded.
+
+use std::cell::{Cell, RefCell};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use actix_http::Payload;
+use actix_http::error::PayloadError;
+use bytes::Bytes;
+use futures_util::Stream;
+use http_body::{Body, Frame, SizeHint};
+
+use crate::watch::Clock;
+
+/// What the upstream is sent.
+#[derive(Debug)]
+pub enum RequestBody {
+    /// Nothing.
+    Empty,
+    /// What the client sends.
+    Client(ClientBody),
+}
+
+/// A client's body.
+#[derive(Debug)]
+pub struct ClientBody {
+    source: Source,
+    /// What is left of the declared length.
+    left: Option<u64>,
+    progress: Rc<Progress>,
+}
+
+enum Source {
+    Open(Payload),
+    /// The client waits for `100 Continue` before it sends.
+    Gated(Rc<Gate>),
+}
+
+/// Where the body will be handed in once the client has been told to go on.
+#[derive(Default)]
+pub struct Gate {
+    payload: RefCell<Option<Payload>>,
+    is_abandoned: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+/// How far a body has come.
+#[derive(Debug)]
+pub struct Progress {
+    clock: Clock,
+    last: Cell<u64>,
+    is_waiting: Cell<bool>,
+    has_failed: Cell<bool>,
+}
+
+impl ClientBody {
+    /// A body that flows.
+    pub fn open(payload: Payload, length: Option<u64>, clock: &Clock) -> Self {
+        Self {
+            source: Source::Open(payload),
+            left: length,
+            progress: Progress::new(clock),
+        }
+    }
+
+    /// A body that starts to flow once the gate is opened.
+    pub fn gated(gate: &Rc<Gate>, length: Option<u64>, clock: &Clock) -> Self {
+        Self {
+            source: Source::Gated(Rc::clone(gate)),
+            left: length,
+            progress: Progress::new(clock),
+        }
+    }
+
+    /// How far it has come.
+    pub fn progress(&self) -> &Rc<Progress> {
+        &self.progress
+    }
+}
+
+impl Gate {
+    /// Lets the body flow.
+    pub fn open(&self, payload: Payload) {
+        *self.payload.borrow_mut() = Some(payload);
+        self.wake();
+    }
+
+    /// The body will not come, unless it already has.
+    pub fn abandon(&self) {
+        self.is_abandoned.set(true);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+}
+
+impl Progress {
+    fn new(clock: &Clock) -> Rc<Self> {
+        Rc::new(Self {
+            clock: clock.clone(),
+            last: Cell::new(clock.now()),
+            is_waiting: Cell::new(false),
+            has_failed: Cell::new(false),
+        })
+    }
+
+    /// When the last piece was taken.
+    pub fn last(&self) -> u64 {
+        self.last.get()
+    }
+
+    /// Whether the upstream would take more, but the client has not sent it.
+    pub fn is_waiting_for_client(&self) -> bool {
+        self.is_waiting.get()
+    }
+
+    /// Whether the client broke off.
+    pub fn has_client_failed(&self) -> bool {
+        self.has_failed.get()
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = PayloadError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, PayloadError>>> {
+        match self.get_mut() {
+            Self::Empty => Poll::Ready(None),
+            Self::Client(body) => body
+                .poll_piece(context)
+                .map(|piece| piece.map(|piece| piece.map(Frame::data))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Client(body) => body.left == Some(0),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Client(body) => body.left.map_or_else(SizeHint::default, SizeHint::with_exact),
+        }
+    }
+}
+
+impl ClientBody {
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, PayloadError>>> {
+        if let Source::Gated(gate) = &self.source {
+            let payload = gate.payload.borrow_mut().take();
+            match payload {
+                Some(payload) => self.source = Source::Open(payload),
+                None if gate.is_abandoned.get() => {
+                    return Poll::Ready(Some(Err(PayloadError::Incomplete(None))));
+                }
+                None => {
+                    *gate.waker.borrow_mut() = Some(context.waker().clone());
+                    return Poll::Pending;
+                }
+            }
+        }
+        let Source::Open(payload) = &mut self.source else {
+            return Poll::Pending;
+        };
+        let polled = Pin::new(payload).poll_next(context);
+        self.progress.is_waiting.set(polled.is_pending());
+        match &polled {
+            Poll::Ready(Some(Ok(piece))) => {
+                self.progress.last.set(self.progress.clock.now());
+                self.left = self.left.map(|left| left.saturating_sub(piece.len() as u64));
+            }
+            Poll::Ready(Some(Err(_))) => self.progress.has_failed.set(true),
+            _ => {}
+        }
+        polled
+    }
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Open(_) => "Open",
+            Self::Gated(_) => "Gated",
+        })
+    }
+}

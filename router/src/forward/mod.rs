@@ -1,0 +1,197 @@
+//! The one seam to the HTTP client: a request goes in, an upstream's answer comes out.
+//!
+//! For [`crate::exchange`]. hyper's `client::conn::http1` carries it, over a [`pool::Pool`] that each worker has to itself.
+//!
+//! When is a request sent again? Only when that cannot do it twice: (1) it never reached a connection, which hyper tells by
+//! handing it back; (2) it has no body and an idempotent method, and a connection that had been idle broke before the first
+//! byte of an answer, which is what a server does that closed it meanwhile. Then once, on a fresh connection. For every
+//! other request the kernel is asked first whether the idle connection still stands.
+//!
+//! What does not get through as it would directly: trailers of a *request* (actix's decoder drops them; those of an answer
+//! are passed on), informational answers other than `100 Continue` (actix cannot write them), the order of fields with
+//! different names, the case of field names, and a reason phrase that is not the usual one.
+
+pub mod answer;
+pub mod body;
+pub mod convert;
+pub mod headers;
+pub mod link;
+pub mod pool;
+
+use std::future::Future;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tokio::time::{Instant, timeout_at};
+
+use self::body::{Progress, RequestBody};
+use self::link::{ConnectError, Link};
+use self::pool::{Lease, Pool};
+use crate::config::{Settings, Upstream};
+use crate::watch::Clock;
+
+/// A fresh connection may break at once; more than this many in a row is an outage.
+const MOST_ATTEMPTS: usize = 3;
+
+/// Sends requests for one worker.
+#[derive(Debug)]
+pub struct Forwarder {
+    pool: Rc<Pool>,
+    clock: Clock,
+}
+
+/// How a request may be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caution {
+    /// It has no body and its method is idempotent: sent twice it does no harm.
+    Repeatable,
+    /// It must not be sent twice.
+    Once,
+    /// It is being repeated: only a fresh connection will do.
+    Fresh,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// There was no connection.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The head of the answer took too long.
+    #[error("sent no answer within {0:?}")]
+    Timeout(Duration),
+    /// The client stopped sending its body.
+    #[error("was not sent the whole body, because the client broke off")]
+    ClientGone,
+    /// The connection broke before the head of an answer.
+    #[error("broke off before it had answered: {error}")]
+    Broken {
+        /// What hyper says.
+        error: hyper::Error,
+        /// It was an idle connection, and not a byte came back.
+        is_stale: bool,
+    },
+}
+
+impl Forwarder {
+    /// Without connections yet.
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            pool: Rc::new(Pool::new(clock.clone())),
+            clock,
+        }
+    }
+
+    /// Closes what is no longer needed.
+    pub fn tidy(&self, upstreams: &[Upstream], settings: &Settings) {
+        self.pool.tidy(upstreams, settings.pool_idle_timeout);
+    }
+
+    /// Sends a request and waits for the head of the answer.
+    pub async fn send(
+        &self,
+        upstream: &Upstream,
+        request: Request<RequestBody>,
+        caution: Caution,
+        settings: &Settings,
+    ) -> Result<(Response<Incoming>, Lease), Failure> {
+        let outcome = self.try_send(upstream, request, caution, settings).await;
+        match &outcome {
+            Ok(_) => self.pool.note_success(upstream),
+            // Neither is the upstream's fault: the client left, or the request is about to be sent again.
+            Err(Failure::ClientGone | Failure::Broken { is_stale: true, .. }) => {}
+            Err(failure) => self.pool.note_failure(upstream, failure),
+        }
+        outcome
+    }
+
+    async fn try_send(
+        &self,
+        upstream: &Upstream,
+        mut request: Request<RequestBody>,
+        caution: Caution,
+        settings: &Settings,
+    ) -> Result<(Response<Incoming>, Lease), Failure> {
+        let progress = match request.body() {
+            RequestBody::Client(body) => Some(Rc::clone(body.progress())),
+            RequestBody::Empty => None,
+        };
+        let mut attempt = 1;
+        loop {
+            let (mut link, reused) = self.link(upstream, caution, settings).await?;
+            let received = link.received();
+            let sending = link.sender.try_send_request(request);
+            let mut error = match self
+                .in_time(sending, progress.as_deref(), settings.response_timeout)
+                .await
+            {
+                Some(Ok(answer)) => return Ok((answer, self.pool.lease(upstream, link))),
+                Some(Err(error)) => error,
+                None => return Err(Failure::Timeout(settings.response_timeout)),
+            };
+            match error.take_message() {
+                Some(unsent) if attempt < MOST_ATTEMPTS => request = unsent,
+                _ if progress
+                    .as_ref()
+                    .is_some_and(|progress| progress.has_client_failed()) =>
+                {
+                    return Err(Failure::ClientGone);
+                }
+                _ => {
+                    let is_stale = reused && link.received() == received;
+                    return Err(Failure::Broken {
+                        error: error.into_error(),
+                        is_stale,
+                    });
+                }
+            }
+            attempt += 1;
+        }
+    }
+
+    async fn link(
+        &self,
+        upstream: &Upstream,
+        caution: Caution,
+        settings: &Settings,
+    ) -> Result<(Link, bool), Failure> {
+        let must_live = caution == Caution::Once;
+        let idle = match caution {
+            Caution::Fresh => None,
+            _ => self.pool.take(upstream, settings.pool_idle_timeout, must_live),
+        };
+        match idle {
+            Some(link) => Ok((link, true)),
+            None => Ok((Link::open(upstream, settings.connect_timeout).await?, false)),
+        }
+    }
+
+    /// Waits for the head of an answer; `None` if it took too long. The time counts from the last piece of the request's
+    /// body, and not at all while it is the client who keeps everyone waiting.
+    async fn in_time<T>(
+        &self,
+        answer: impl Future<Output = T>,
+        progress: Option<&Progress>,
+        limit: Duration,
+    ) -> Option<T> {
+        let mut answer = pin!(answer);
+        let mut deadline = Instant::now() + limit;
+        loop {
+            if let Ok(answer) = timeout_at(deadline, &mut answer).await {
+                return Some(answer);
+            }
+            let progress = progress?;
+            let idle = Duration::from_millis(self.clock.now().saturating_sub(progress.last()));
+            if progress.is_waiting_for_client() {
+                deadline = Instant::now() + limit;
+            } else if idle < limit {
+                deadline = Instant::now() + (limit - idle);
+            } else {
+                return None;
+            }
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! What will be done with a request, decided from its head alone.
+//!
+//! For [`crate::exchange`], [`crate::expect`] and [`crate::upgrade`], which carry it out. A plan holds the snapshot that it
+//! was made from, so a reload in the middle of a request changes nothing for it.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use actix_http::{ConnectionType, RequestHead};
+use http::Request;
+use http02::header::{HOST, HeaderValue};
+use http02::{Method, Version};
+
+use crate::choose::{Asked, Decision, Refusal, choose};
+use crate::client;
+use crate::config::{Settings, Upstream};
+use crate::forward::body::RequestBody;
+use crate::forward::headers::{Sender, outbound};
+use crate::forward::{Caution, convert};
+use crate::identity::Identity;
+use crate::problem::{Kind, Problem};
+use crate::snapshot::Snapshot;
+
+/// A request that will be forwarded.
+#[derive(Debug)]
+pub struct Plan {
+    /// The config that it is served by.
+    pub snapshot: Arc<Snapshot>,
+    /// Who serves it, and why.
+    pub decision: Decision,
+    /// Its names.
+    pub identity: Identity,
+    /// What the answer must look like.
+    pub client: ClientKind,
+    /// The value of `x-served-why`.
+    pub why: HeaderValue,
+    peer: IpAddr,
+    host: Option<String>,
+}
+
+/// What matters about the client when it is answered.
+#[derive(Debug, Clone, Copy)]
+pub struct ClientKind {
+    /// It wants the head only.
+    pub is_head: bool,
+    /// It does not know chunks.
+    pub is_http10: bool,
+    /// Its connection cannot go on after this answer.
+    pub must_close: bool,
+}
+
+/// A request that will not be forwarded.
+#[derive(Debug)]
+pub struct Refused {
+    /// What it is told.
+    pub problem: Problem,
+    /// The value of `x-served-why`.
+    pub why: String,
+    /// Its names.
+    pub identity: Identity,
+}
+
+impl Plan {
+    /// Decides.
+    pub fn make(snapshot: Arc<Snapshot>, head: &RequestHead) -> Result<Self, Box<Refused>> {
+        let identity = Identity::of(&head.headers);
+        match Self::decide(&snapshot, head) {
+            Ok((decision, peer, host)) => {
+                let why = snapshot.served_why(&decision);
+                let client = ClientKind {
+                    is_head: head.method == Method::HEAD,
+                    is_http10: head.version == Version::HTTP_10,
+                    // An upgrade that we do not follow; actix would not read on after it.
+                    must_close: head.connection_type() == ConnectionType::Upgrade,
+                };
+                Ok(Self {
+                    snapshot,
+                    decision,
+                    identity,
+                    client,
+                    why,
+                    peer,
+                    host,
+                })
+            }
+            Err((problem, why)) => Err(Box::new(Refused {
+                problem,
+                why,
+                identity,
+            })),
+        }
+    }
+
+    fn decide(
+        snapshot: &Snapshot,
+        head: &RequestHead,
+    ) -> Result<(Decision, IpAddr, Option<String>), (Problem, String)> {
+        let settings = &snapshot.config.router;
+        if head_length(head) > settings.max_header_bytes {
+            let detail = format!("the head is longer than {} bytes", settings.max_header_bytes);
+            return Err((
+                Problem::new(Kind::HeaderTooLarge, detail),
+                "refused=header-too-large".to_owned(),
+            ));
+        }
+        let bad = |detail: &str| {
+            (
+                Problem::new(Kind::BadRequest, detail),
+                "refused=bad-request".to_owned(),
+            )
+        };
+        if head
+            .uri
+            .scheme_str()
+            .is_some_and(|scheme| scheme != "http" && scheme != "https")
+        {
+            return Err(bad("the scheme of the target is not http"));
+        }
+        let host = host(head).map_err(bad)?;
+        let peer = head
+            .peer_addr
+            .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
+        let asked = Asked {
+            method: head.method.as_str(),
+            path: head.uri.path(),
+            host: host.as_deref(),
+            headers: &head.headers,
+            client: client::address(peer, &head.headers, &settings.trusted_proxies),
+        };
+        let decision = choose(snapshot, &asked).map_err(|refusal| (refused(refusal), refusal.why()))?;
+        Ok((decision, peer, host))
+    }
+
+    /// Where it goes.
+    pub fn upstream(&self) -> &Upstream {
+        &self.snapshot.config.upstreams[self.decision.upstream]
+    }
+
+    /// The `[router]` section.
+    pub fn settings(&self) -> &Settings {
+        &self.snapshot.config.router
+    }
+
+    /// The value of `x-served-by`.
+    pub fn served_by(&self) -> HeaderValue {
+        self.snapshot.served_by(self.decision.upstream)
+    }
+
+    /// The request that the upstream is sent.
+    pub fn request(&self, head: &RequestHead, body: RequestBody) -> Result<Request<RequestBody>, Problem> {
+        let unsendable = || Problem::new(Kind::BadRequest, "the target or the method cannot be forwarded");
+        let sender = Sender {
+            peer: self.peer,
+            host: self.host.as_deref(),
+            identity: &self.identity,
+            settings: self.settings(),
+        };
+        let mut request = Request::new(body);
+        *request.method_mut() = convert::method(&head.method).ok_or_else(unsendable)?;
+        *request.uri_mut() = convert::target(&head.uri).ok_or_else(unsendable)?;
+        *request.headers_mut() = outbound(head, self.upstream(), &sender);
+        Ok(request)
+    }
+}
+
+/// Whether a request may be sent a second time if the first came to nothing.
+pub fn caution(method: &Method, body: &RequestBody) -> Caution {
+    let idempotent = matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE
+    );
+    match body {
+        RequestBody::Empty if idempotent => Caution::Repeatable,
+        _ => Caution::Once,
+    }
+}
+
+fn refused(refusal: Refusal) -> Problem {
+    Problem::new(Kind::AmbiguousPath, refusal.to_string())
+}
+
+/// An absolute target names the host; `Host` is then ignored (RFC 9112 3.2.2).
+fn host(head: &RequestHead) -> Result<Option<String>, &'static str> {
+    let text = match head.uri.authority() {
+        Some(authority) => Some(authority.as_str()),
+        None => match head.headers.get(HOST) {
+            Some(value) => Some(value.to_str().map_err(|_| "the Host is not ASCII")?),
+            None => None,
+        },
+    };
+    let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+,;=".contains(&byte);
+    match text {
+        Some(text) if !text.bytes().all(is_host) => Err("the Host is not one"),
+        Some("") | None => Ok(None),
+        Some(text) => Ok(Some(text.to_owned())),
+    }
+}
+
+fn head_length(head: &RequestHead) -> usize {
+    let target = head
+        .uri
+        .path_and_query()
+        .map_or(1, |target| target.as_str().len());
+    let fields = head
+        .headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 4);
+    head.method.as_str().len() + target + 12 + fields.sum::<usize>()
+}

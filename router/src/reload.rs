@@ -1,0 +1,193 @@
+//! Follows the config file while the router runs.
+//!
+//! For `banyan serve`. The file's bytes are hashed every [`PERIOD`] and on SIGHUP, rather than watched: watching misses the
+//! symlink swaps by which Kubernetes replaces a ConfigMap. A change is taken once two readings agree, so that a file caught
+//! half-written is not mistaken for a shorter one. It is taken whole or not at all: a file with a mistake changes nothing,
+//! and its mistakes are logged once, with their lines.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use crate::config::{Config, Module, Refused, Route, Settings};
+use crate::snapshot::Snapshot;
+use crate::state::State;
+
+/// How often the file is read.
+pub const PERIOD: Duration = Duration::from_millis(500);
+/// How long a new content must stand before it is believed.
+const SETTLING: Duration = Duration::from_millis(30);
+
+/// Follows the file for as long as the router runs.
+pub async fn follow(state: Arc<State>, file: PathBuf) {
+    let mut period = interval(PERIOD);
+    period.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut hangup = signal(SignalKind::hangup()).inspect_err(|error| {
+        tracing::error!(%error, "cannot listen for SIGHUP");
+    });
+    // What was last judged: the bytes, or why there are none.
+    let mut judged = read(&file).await;
+    let mut is_first = true;
+    loop {
+        tokio::select! {
+            _ = period.tick() => {}
+            () = hung_up(hangup.as_mut().ok()) => tracing::info!("SIGHUP: reading {}", file.display()),
+        }
+        let Some(found) = read_settled(&file, &judged, is_first).await else {
+            continue;
+        };
+        is_first = false;
+        judge(&state, &file, &found);
+        judged = found;
+    }
+}
+
+async fn hung_up(signal: Option<&mut tokio::signal::unix::Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+type Content = Result<Vec<u8>, String>;
+
+async fn read(file: &Path) -> Content {
+    tokio::fs::read(file).await.map_err(|error| error.to_string())
+}
+
+/// The content if it is news and stands still. The first look is always news: the file may have changed between the
+/// start of the server and now.
+async fn read_settled(file: &Path, judged: &Content, is_first: bool) -> Option<Content> {
+    let mut found = read(file).await;
+    if found == *judged && !is_first {
+        return None;
+    }
+    for _ in 0..10 {
+        sleep(SETTLING).await;
+        let again = read(file).await;
+        if again == found {
+            return (found != *judged || is_first).then_some(found);
+        }
+        found = again;
+    }
+    // Somebody keeps writing; the next round will look again.
+    None
+}
+
+fn judge(state: &State, file: &Path, content: &Content) {
+    let name = file.display().to_string();
+    let config = match content {
+        Ok(bytes) => Config::parse(&name, bytes),
+        Err(_) => Config::load(file),
+    };
+    match config {
+        Ok(config) if config.hash == state.snapshot().config.hash => {
+            if state.news().refused.is_some() {
+                tracing::info!("{name} is again as it is being served");
+            }
+            state.judge(None);
+        }
+        Ok(config) => take(state, config),
+        Err(refused) => refuse(state, refused),
+    }
+}
+
+fn refuse(state: &State, refused: Refused) {
+    let count = refused.faults.len();
+    tracing::error!(
+        mistakes = count,
+        "the config file is not taken; what was served before goes on\n{refused}"
+    );
+    state.judge(Some(refused));
+}
+
+fn take(state: &State, config: Config) {
+    let before = state.snapshot();
+    for change in changes(&before.config, &config) {
+        tracing::info!("{change}");
+    }
+    for name in needing_restart(&before.config.router, &config.router) {
+        tracing::warn!("router.{name} has changed, which takes effect at the next start");
+    }
+    tracing::info!(
+        hash = &config.hash[..12],
+        routes = config.routes.len(),
+        "config taken"
+    );
+    state.replace(Snapshot::new(config));
+}
+
+/// One line for each route that comes, goes, or is served otherwise.
+fn changes(before: &Config, after: &Config) -> Vec<String> {
+    let find = |config: &Config, name: &str| config.routes.iter().position(|route| route.name == name);
+    let module =
+        |config: &Config, route: &Route| -> Option<Module> { config.modules.get(route.module).cloned() };
+    let service = |config: &Config, route: &Route| {
+        let upstream = module(config, route)?.service?;
+        config
+            .upstreams
+            .get(upstream)
+            .map(|upstream| format!("{} ({})", upstream.name, upstream.authority))
+    };
+    let mut lines = Vec::new();
+    for route in &after.routes {
+        let Some(old) = find(before, &route.name).map(|at| &before.routes[at]) else {
+            lines.push(format!(
+                "route {}: new, {} → {}",
+                route.name, route.rule, route.mode
+            ));
+            continue;
+        };
+        if old.mode != route.mode {
+            lines.push(format!("route {}: {} → {}", route.name, old.mode, route.mode));
+        }
+        if old.rule != route.rule || old.host != route.host {
+            lines.push(format!("route {}: {} → {}", route.name, old.rule, route.rule));
+        }
+        if old.sticky != route.sticky {
+            lines.push(format!(
+                "route {}: sticky {} → {}",
+                route.name, old.sticky, route.sticky
+            ));
+        }
+        let (was, is) = (service(before, old), service(after, route));
+        if was != is {
+            let name = |service: Option<String>| service.unwrap_or_else(|| "none".to_owned());
+            lines.push(format!(
+                "route {}: service {} → {}",
+                route.name,
+                name(was),
+                name(is)
+            ));
+        }
+    }
+    let gone = before
+        .routes
+        .iter()
+        .filter(|route| find(after, &route.name).is_none());
+    lines.extend(gone.map(|route| format!("route {}: gone, its requests go to the monolith", route.name)));
+    lines
+}
+
+/// The settings that are read at the start only.
+fn needing_restart(before: &Settings, after: &Settings) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    let mut note = |differs: bool, name| {
+        if differs {
+            names.push(name);
+        }
+    };
+    note(before.listen != after.listen, "listen");
+    note(before.admin != after.admin, "admin");
+    note(before.workers != after.workers, "workers");
+    note(before.keep_alive != after.keep_alive, "keep_alive");
+    note(before.max_connections != after.max_connections, "max_connections");
+    note(
+        before.shutdown_timeout != after.shutdown_timeout,
+        "shutdown_timeout",
+    );
+    names
+}
