@@ -197,13 +197,22 @@ impl Answer {
         let mut text = format!("{:?} {} {reason}", self.version, self.status.as_u16())
             .trim_end()
             .to_owned();
-        for (name, value) in &self.headers {
-            if all_headers || TELLING.contains(&name.as_str()) {
-                text.push_str(&format!(
-                    "\n{name}: {}",
-                    String::from_utf8_lossy(value.as_bytes())
-                ));
-            }
+        let telling = TELLING.iter().flat_map(|name| {
+            self.headers
+                .get_all(*name)
+                .iter()
+                .map(move |value| (*name, value))
+        });
+        let others = self
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value))
+            .filter(|(name, _)| all_headers && !TELLING.contains(name));
+        for (name, value) in telling.chain(others) {
+            text.push_str(&format!(
+                "\n{name}: {}",
+                String::from_utf8_lossy(value.as_bytes())
+            ));
         }
         if !self.body.is_empty() {
             text.push_str("\n\n");
