@@ -4,6 +4,7 @@
 //! the one place of the router that prints. Exit codes: 0 done, 1 the config is invalid (or the server failed), 2 wrong
 //! usage.
 
+mod answer;
 mod check;
 mod indent;
 mod routes;

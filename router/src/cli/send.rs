@@ -3,16 +3,18 @@
 //! For operators who look at a switch, and for the chapters of the documentation, which use it instead of a tool that a
 //! machine may not have. What `banyan why` foretells, this shows.
 
+use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Method, StatusCode, Url, Version};
-use serde_json::{Value, json};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use reqwest::{Method, Url};
 
-use super::indent::indent;
-use super::{ConfigFile, load, say, tell};
+use super::answer::Answer;
+use super::{ConfigFile, complain, say, tell};
+use crate::config::Config;
 
 /// Send one request and show who answered it, and why.
 #[derive(Debug, Args)]
@@ -60,17 +62,6 @@ pub(super) struct Try {
     #[command(flatten)]
     file: ConfigFile,
 }
-
-/// What came back.
-struct Answer {
-    version: Version,
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Vec<u8>,
-}
-
-/// The headers that are always shown: who answered and why, and what the next request may need.
-const TELLING: [&str; 5] = ["x-served-by", "x-served-why", "location", "etag", "retry-after"];
 
 impl Try {
     pub(super) fn run(self) -> ExitCode {
@@ -149,7 +140,7 @@ impl Try {
         if let Some(to) = &self.to {
             return Ok(to.as_str().trim_end_matches('/').to_owned());
         }
-        let mut listen = load(&self.file.config)?.router.listen;
+        let mut listen = listen(&self.file.config)?;
         if listen.port() == 0 {
             tell("the config lets the router listen at any free port: say with --to which it took");
             return Err(ExitCode::from(2));
@@ -162,6 +153,31 @@ impl Try {
             });
         }
         Ok(format!("http://{listen}"))
+    }
+}
+
+/// Where the file lets the router listen. A file with mistakes elsewhere still says so: the router that runs has kept an
+/// earlier version, and this is when somebody needs to ask it.
+fn listen(file: &Path) -> Result<SocketAddr, ExitCode> {
+    let refused = match Config::load(file) {
+        Ok(config) => return Ok(config.router.listen),
+        Err(refused) => refused,
+    };
+    let text = std::fs::read_to_string(file).ok();
+    let table: Option<toml::Table> = text.and_then(|text| text.parse().ok());
+    let said = table.and_then(|table| table.get("router")?.get("listen")?.as_str()?.parse().ok());
+    match said {
+        Some(address) => {
+            tell(&format!(
+                "note: {} has mistakes, see `banyan check`",
+                refused.file
+            ));
+            Ok(address)
+        }
+        None => {
+            complain(&refused);
+            Err(ExitCode::FAILURE)
+        }
     }
 }
 
@@ -189,62 +205,6 @@ fn innermost(error: &dyn std::error::Error) -> String {
         cause = source;
     }
     cause.to_string()
-}
-
-impl Answer {
-    fn as_text(&self, all_headers: bool) -> String {
-        let reason = self.status.canonical_reason().unwrap_or_default();
-        let mut text = format!("{:?} {} {reason}", self.version, self.status.as_u16())
-            .trim_end()
-            .to_owned();
-        let telling = TELLING.iter().flat_map(|name| {
-            self.headers
-                .get_all(*name)
-                .iter()
-                .map(move |value| (*name, value))
-        });
-        let others = self
-            .headers
-            .iter()
-            .map(|(name, value)| (name.as_str(), value))
-            .filter(|(name, _)| all_headers && !TELLING.contains(name));
-        for (name, value) in telling.chain(others) {
-            text.push_str(&format!(
-                "\n{name}: {}",
-                String::from_utf8_lossy(value.as_bytes())
-            ));
-        }
-        if !self.body.is_empty() {
-            text.push_str("\n\n");
-            text.push_str(
-                &indent(&self.body).unwrap_or_else(|| String::from_utf8_lossy(&self.body).into_owned()),
-            );
-        }
-        text
-    }
-
-    fn as_json(&self) -> String {
-        let one = |name: &str| {
-            self.headers
-                .get(name)
-                .map(|value| String::from_utf8_lossy(value.as_bytes()))
-        };
-        let headers: Vec<Value> = self
-            .headers
-            .iter()
-            .map(|(name, value)| json!([name.as_str(), String::from_utf8_lossy(value.as_bytes())]))
-            .collect();
-        let body = serde_json::from_slice(&self.body)
-            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&self.body).into_owned()));
-        json!({
-            "status": self.status.as_u16(),
-            "served_by": one("x-served-by"),
-            "served_why": one("x-served-why"),
-            "headers": headers,
-            "body": body,
-        })
-        .to_string()
-    }
 }
 
 /// Path and query of a URL, as they go over the wire.
