@@ -1,1 +1,4 @@
-//! Stub.
+//! What the tests and the demo share.
+
+pub mod process;
+pub mod programs;
