@@ -1,2 +1,5 @@
-//! Stub.
-fn main() {}
+//! Starts the command line of the catalog service.
+
+fn main() -> std::process::ExitCode {
+    catalog::cli::main()
+}

@@ -3,6 +3,8 @@
 //! They stand in for actix's `Json`, `Query` and `Path`, whose errors are plain text. A body that does not parse is
 //! a 400, one that parses into forbidden values a 422; both list the fields.
 
+mod nul;
+
 use std::future::Future;
 use std::pin::Pin;
 
@@ -65,6 +67,7 @@ pub fn parse<T: DeserializeOwned + Validate<Context = ()>>(bytes: &[u8]) -> Resu
     reader
         .end()
         .map_err(|error| Problem::bad_request(format!("The body could not be read: {error}.")))?;
+    nul::refuse_in_body(bytes)?;
     validate(&value)?;
     Ok(value)
 }
@@ -90,6 +93,9 @@ impl<T: DeserializeOwned + 'static> FromRequest for Query<T> {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let pairs = url::form_urlencoded::parse(request.query_string().as_bytes());
+        if let Err(refusal) = nul::refuse_in_query(pairs) {
+            return std::future::ready(Err(refusal));
+        }
         let reader = serde_urlencoded::Deserializer::new(pairs);
         let value = serde_path_to_error::deserialize(reader)
             .map_err(|error| unreadable("A query parameter could not be read.", &error));
@@ -106,6 +112,9 @@ impl<T: DeserializeOwned + 'static> FromRequest for Path<T> {
     type Future = std::future::Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        if let Err(refusal) = nul::refuse_in_path(request) {
+            return std::future::ready(Err(refusal));
+        }
         let extracted = web::Path::<T>::from_request(request, payload).into_inner();
         std::future::ready(extracted.map(|path| Self(path.into_inner())).map_err(|error| {
             let name = request

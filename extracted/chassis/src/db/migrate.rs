@@ -28,7 +28,8 @@ impl Db {
     pub fn migrate(&self, migrations: &Migrations) -> Result<Vec<String>, Error> {
         let mut conn = self.connect()?;
         match &mut *conn {
-            Conn::Sqlite(conn) => run(conn, (migrations.sqlite)()),
+            // The write lock is taken first, or two processes would both see the same migrations missing.
+            Conn::Sqlite(conn) => conn.immediate_transaction(|conn| run(conn, (migrations.sqlite)())),
             Conn::Postgres(conn) => {
                 conn.batch_execute(&format!("SELECT pg_advisory_lock({LOCK})"))?;
                 let ran = run(conn, (migrations.postgres)());

@@ -120,7 +120,7 @@ impl Db {
     }
 
     /// Takes a connection for a command-line job that runs without a server around it.
-    pub fn connect(&self) -> Result<impl std::ops::DerefMut<Target = Conn>, Error> {
+    pub fn connect(&self) -> Result<impl std::ops::DerefMut<Target = Conn> + use<>, Error> {
         self.writers.pool.get().map_err(|_| Error::Busy)
     }
 }

@@ -1,0 +1,72 @@
+//! The full-text index: FTS5 on SQLite, a tsvector under GIN on PostgreSQL. It holds the products that are not deleted.
+
+use chassis::db::Conn;
+use diesel::expression::SqlLiteral;
+use diesel::expression::UncheckedBind;
+use diesel::prelude::*;
+use diesel::result::QueryResult;
+use diesel::sql_types::{Array, BigInt, Bool, Text};
+
+use crate::schema::product_search;
+use crate::words::Search;
+
+/// A condition on `products` with the question bound into it.
+type Condition = SqlLiteral<Bool, UncheckedBind<SqlLiteral<Bool>, diesel::dsl::AsExprOf<String, Text>>>;
+
+/// The condition that a product is found by this search.
+pub(super) fn condition(conn: &Conn, search: &Search) -> Condition {
+    let (ask, question, end) = match conn {
+        Conn::Sqlite(_) => (
+            "products.id IN (SELECT rowid FROM product_search WHERE product_search MATCH ",
+            search.fts5(),
+            ")",
+        ),
+        Conn::Postgres(_) => (
+            "products.id IN (SELECT product_id FROM product_search WHERE words @@ CAST(",
+            search.tsquery(),
+            " AS tsquery))",
+        ),
+    };
+    diesel::dsl::sql::<Bool>(ask).bind::<Text, _>(question).sql(end)
+}
+
+/// Puts products into the index, in place of what it had of them.
+pub(super) fn put(conn: &mut Conn, entries: &[(i64, String)]) -> QueryResult<()> {
+    match conn {
+        Conn::Sqlite(conn) => entries.iter().try_for_each(|(id, words)| {
+            diesel::replace_into(product_search::table)
+                .values((product_search::rowid.eq(id), product_search::words.eq(words)))
+                .execute(conn)
+                .map(drop)
+        }),
+        Conn::Postgres(conn) => {
+            let (ids, words): (Vec<i64>, Vec<&str>) =
+                entries.iter().map(|(id, words)| (*id, words.as_str())).unzip();
+            diesel::sql_query(
+                "INSERT INTO product_search (product_id, words) \
+                 SELECT id, array_to_tsvector(string_to_array(words, ' ')) \
+                 FROM unnest($1, $2) AS entry (id, words) \
+                 ON CONFLICT (product_id) DO UPDATE SET words = excluded.words",
+            )
+            .bind::<Array<BigInt>, _>(ids)
+            .bind::<Array<Text>, _>(words)
+            .execute(conn)
+            .map(drop)
+        }
+    }
+}
+
+/// Takes products out of the index.
+pub(super) fn remove(conn: &mut Conn, ids: &[i64]) -> QueryResult<()> {
+    match conn {
+        Conn::Sqlite(conn) => ids.iter().try_for_each(|id| {
+            diesel::delete(product_search::table.find(id))
+                .execute(conn)
+                .map(drop)
+        }),
+        Conn::Postgres(conn) => diesel::sql_query("DELETE FROM product_search WHERE product_id = ANY($1)")
+            .bind::<Array<BigInt>, _>(ids)
+            .execute(conn)
+            .map(drop),
+    }
+}

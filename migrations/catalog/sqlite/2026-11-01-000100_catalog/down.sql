@@ -1,0 +1,4 @@
+DROP TABLE product_search;
+DROP TABLE price_history;
+DROP TABLE products;
+DROP TABLE categories;
