@@ -127,8 +127,8 @@ pub(crate) fn with_skus(conn: &mut Conn, skus: &[String]) -> QueryResult<Vec<Pro
 /// Adds a product. A SKU that was deleted is used again, and its versions go on, so that no old ETag ever matches.
 pub(crate) fn create(conn: &mut Conn, sku: &str, new: &NewProduct) -> Result<Product, Error> {
     let at = now();
-    let before = find_even_deleted(conn, sku)?;
-    match before {
+    lock(conn, sku)?;
+    match find_even_deleted(conn, sku)? {
         Some(Product { deleted_at: None, .. }) => return Err(Error::SkuTaken(sku.to_owned())),
         Some(deleted) => {
             replace_row(conn, sku, new, deleted.version + 1, at)?;
@@ -220,8 +220,8 @@ pub(crate) fn categories_in_use(
         .load(conn)
 }
 
-/// Locks the product until the transaction ends and checks its version. On SQLite the transaction itself is the lock.
-fn current(conn: &mut Conn, sku: &str, expected: &Expected) -> Result<Product, Error> {
+/// Locks the product, deleted or not, until the transaction ends. On SQLite the transaction itself is the lock.
+fn lock(conn: &mut Conn, sku: &str) -> QueryResult<()> {
     if let Conn::Postgres(postgres) = conn {
         products::table
             .select(products::id)
@@ -230,6 +230,12 @@ fn current(conn: &mut Conn, sku: &str, expected: &Expected) -> Result<Product, E
             .first::<i64>(postgres)
             .optional()?;
     }
+    Ok(())
+}
+
+/// Locks the product and checks its version.
+fn current(conn: &mut Conn, sku: &str, expected: &Expected) -> Result<Product, Error> {
+    lock(conn, sku)?;
     let product = find(conn, sku)?.ok_or_else(|| Error::NotFound(sku.to_owned()))?;
     if expected.admits(product.version) {
         Ok(product)

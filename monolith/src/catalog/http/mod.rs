@@ -1,22 +1,21 @@
-//! The catalog over HTTP: its request and answer types, its routes, and how its errors are told.
+//! The catalog over HTTP: its routes, and how its errors are told. Bodies and parameters stand in `types`, entity tags and
+//! preconditions in `conditional`.
 
-use actix_web::http::header::{self, HeaderMap};
+mod conditional;
+mod types;
+
+use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, delete, get, post, put, web};
 use chassis::auth::Identity;
 use chassis::extract::{Json, Path, Query};
 use chassis::page::{Page, PageQuery};
 use chassis::problem::Problem;
-use chassis::time::utc;
-use chrono::{DateTime, Utc};
-use garde::Validate;
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::model::{self, Expected, Filter, NewProduct, Status, words};
+use super::model::NewProduct;
 use super::{Catalog, Error, export, store};
-use crate::money::Money;
-use crate::sku::valid_sku;
+use conditional::{etag, expected, lists};
+use types::{Category, CreateProduct, ListProducts, Product, ReplaceProduct, SetPrice, filter};
 
 /// Adds the routes of the catalog.
 pub fn routes(config: &mut ServiceConfig<'_>) {
@@ -29,93 +28,6 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(set_price)
         .service(list_categories)
         .map(export::routes);
-}
-
-#[derive(Serialize, ToSchema)]
-struct Product {
-    sku: String,
-    name: String,
-    description: String,
-    /// The slug of the category.
-    category: String,
-    price: Money,
-    status: ProductStatus,
-    /// Counts the changes; the ETag is made of it.
-    version: i64,
-    created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
-}
-
-#[derive(Clone, Copy, Default, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-enum ProductStatus {
-    #[default]
-    Active,
-    Discontinued,
-}
-
-#[derive(Deserialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct CreateProduct {
-    #[garde(custom(valid_sku))]
-    sku: String,
-    #[garde(length(chars, min = 1, max = 200))]
-    name: String,
-    #[garde(length(chars, max = 4000))]
-    #[serde(default)]
-    description: String,
-    #[garde(custom(valid_slug))]
-    category: String,
-    #[garde(dive)]
-    price: Money,
-    #[garde(skip)]
-    #[serde(default)]
-    status: ProductStatus,
-}
-
-#[derive(Deserialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct ReplaceProduct {
-    #[garde(length(chars, min = 1, max = 200))]
-    name: String,
-    #[garde(length(chars, max = 4000))]
-    #[serde(default)]
-    description: String,
-    #[garde(custom(valid_slug))]
-    category: String,
-    #[garde(dive)]
-    price: Money,
-    #[garde(skip)]
-    #[serde(default)]
-    status: ProductStatus,
-}
-
-#[derive(Deserialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct SetPrice {
-    #[garde(dive)]
-    price: Money,
-}
-
-#[derive(Serialize, ToSchema)]
-struct Category {
-    slug: String,
-    name: String,
-    /// How many products it holds.
-    products: i64,
-}
-
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-struct ListProducts {
-    /// Words that SKU, name and description together must all hold; the last may be cut short.
-    q: Option<String>,
-    /// Slug of a category.
-    category: Option<String>,
-    /// Only products in this state.
-    status: Option<ProductStatus>,
-    /// Only these SKUs: up to 100, separated by commas.
-    skus: Option<String>,
 }
 
 /// List products, by SKU.
@@ -155,21 +67,7 @@ async fn create_product(
     Json(body): Json<CreateProduct>,
 ) -> Result<HttpResponse, Problem> {
     identity.require_staff()?;
-    let CreateProduct {
-        sku,
-        name,
-        description,
-        category,
-        price,
-        status,
-    } = body;
-    let new = NewProduct {
-        name,
-        description,
-        category,
-        price,
-        status: status.into(),
-    };
+    let (sku, new) = body.split();
     let created = catalog
         .db
         .write(move |conn| store::create(conn, &sku, &new))
@@ -231,20 +129,7 @@ async fn replace_product(
 ) -> Result<HttpResponse, Problem> {
     identity.require_staff()?;
     let expected = expected(request.headers());
-    let ReplaceProduct {
-        name,
-        description,
-        category,
-        price,
-        status,
-    } = body;
-    let new = NewProduct {
-        name,
-        description,
-        category,
-        price,
-        status: status.into(),
-    };
+    let new = NewProduct::from(body);
     let product = catalog
         .db
         .write(move |conn| store::replace(conn, &sku, &new, &expected))
@@ -326,103 +211,6 @@ async fn list_categories(
         .await?;
     let page = Page::of(rows, limit, |(slug, _, _)| slug.clone());
     Ok(HttpResponse::Ok().json(page.map(|(slug, name, products)| Category { slug, name, products })))
-}
-
-/// Garde rule for the slug of a category.
-fn valid_slug(slug: &str, _: &()) -> garde::Result {
-    let letters = slug
-        .bytes()
-        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    if letters && (1..=64).contains(&slug.len()) {
-        return Ok(());
-    }
-    Err(garde::Error::new(
-        "must be 1 to 64 lower-case letters, digits or `-`",
-    ))
-}
-
-fn filter(query: ListProducts) -> Result<Filter, Problem> {
-    let skus = query
-        .skus
-        .map(|list| list.split(',').map(str::to_owned).collect::<Vec<_>>());
-    if skus.as_ref().is_some_and(|skus| skus.len() > 100) {
-        return Err(
-            Problem::bad_request("A query parameter is too long.").field("skus", "must be at most 100 SKUs")
-        );
-    }
-    let words = words(&query.q.unwrap_or_default());
-    if words.len() > 10 {
-        return Err(
-            Problem::bad_request("A query parameter is too long.").field("q", "must be at most 10 words")
-        );
-    }
-    Ok(Filter {
-        words,
-        category: query.category,
-        status: query.status.map(Status::from),
-        skus,
-    })
-}
-
-/// The entity tag of a version (RFC 9110, section 8.8.3).
-fn etag(version: i64) -> String {
-    format!("\"v{version}\"")
-}
-
-/// Whether the header lists this entity tag, weakly compared, or `*`.
-fn lists(headers: &HeaderMap, name: &header::HeaderName, etag: &str) -> bool {
-    tags(headers, name).any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
-}
-
-fn tags<'h>(headers: &'h HeaderMap, name: &header::HeaderName) -> impl Iterator<Item = &'h str> {
-    headers
-        .get_all(name)
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|list| list.split(','))
-        .map(str::trim)
-}
-
-/// What `If-Match` asks for. Weak tags never match strongly, so they are left out.
-fn expected(headers: &HeaderMap) -> Expected {
-    if !headers.contains_key(header::IF_MATCH) || tags(headers, &header::IF_MATCH).any(|tag| tag == "*") {
-        return Expected::Any;
-    }
-    let version = |tag: &str| tag.strip_prefix("\"v")?.strip_suffix('"')?.parse().ok();
-    Expected::OneOf(tags(headers, &header::IF_MATCH).filter_map(version).collect())
-}
-
-impl From<model::Product> for Product {
-    fn from(product: model::Product) -> Self {
-        Self {
-            sku: product.sku,
-            name: product.name,
-            description: product.description,
-            category: product.category,
-            price: product.price,
-            status: product.status.into(),
-            version: product.version,
-            created_at: utc(product.created_at),
-            updated_at: utc(product.updated_at),
-        }
-    }
-}
-
-impl From<Status> for ProductStatus {
-    fn from(status: Status) -> Self {
-        match status {
-            Status::Active => Self::Active,
-            Status::Discontinued => Self::Discontinued,
-        }
-    }
-}
-
-impl From<ProductStatus> for Status {
-    fn from(status: ProductStatus) -> Self {
-        match status {
-            ProductStatus::Active => Self::Active,
-            ProductStatus::Discontinued => Self::Discontinued,
-        }
-    }
 }
 
 impl From<Error> for Problem {
