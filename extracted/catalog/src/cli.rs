@@ -28,7 +28,8 @@ While the monolith owns the catalog, the service refuses writes (421). With CATA
 Examples:
   catalog serve --migrate                                    on SQLite in ./catalog.db
   catalog serve --database postgres://shop@localhost/catalog on PostgreSQL
-  catalog load --migrate --from http://127.0.0.1:8100 --token \"$(monolith token --role service)\"
+  monolith token --role service > service.token
+  catalog load --migrate --from http://127.0.0.1:8100 --token @service.token
                                                              copies the monolith's catalog; run it again at any time"
 )]
 struct Cli {

@@ -21,3 +21,14 @@ impl Common {
             .or_else(|| std::env::var_os(format!("{prefix}_CONFIG")).map(PathBuf::from))
     }
 }
+
+/// Reads an argument that is either the text itself or `@FILE`, the file that holds it: what stands on a command line can
+/// be read by everybody on the machine, so secrets had better come from a file.
+pub fn text_or_file(given: &str) -> Result<String, String> {
+    match given.strip_prefix('@') {
+        None => Ok(given.to_owned()),
+        Some(file) => std::fs::read_to_string(file)
+            .map(|text| text.trim().to_owned())
+            .map_err(|error| format!("{file}: {error}")),
+    }
+}

@@ -9,6 +9,7 @@ mod source;
 
 use std::time::Duration;
 
+use chassis::cli::text_or_file;
 use chassis::db::{self, Db};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -28,8 +29,8 @@ pub(crate) struct Load {
     /// Address of the monolith: http://127.0.0.1:8100
     #[arg(long, value_name = "URL")]
     pub(crate) from: String,
-    /// Session token with the role `service`; see `monolith token`
-    #[arg(long, value_name = "TOKEN", env = "LOAD_TOKEN", hide_env_values = true)]
+    /// Session token with the role `service`, or the name of a file that holds one; see `monolith token`
+    #[arg(long, value_name = "TOKEN|@FILE", env = "LOAD_TOKEN", hide_env_values = true, value_parser = text_or_file)]
     pub(crate) token: String,
     /// Migrate first
     #[arg(long)]
