@@ -12,6 +12,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use crate::catalog::{self, Catalog};
 use crate::config::Settings;
 use crate::flags::{FlagError, Sources};
+use crate::inventory::Inventory;
 
 /// The migrations of the shop.
 pub const MIGRATIONS: Migrations = Migrations {
@@ -45,6 +46,7 @@ pub struct App {
     db: Db,
     verifier: Verifier,
     catalog: Catalog,
+    inventory: Inventory,
 }
 
 impl App {
@@ -56,11 +58,18 @@ impl App {
         let verifier = Verifier::open(&public_key_file(settings))?;
         let flags = Sources::new(settings.flags.clone(), settings.flags_file.clone()).follow()?;
         let catalog = Catalog::new(db.clone(), &settings.catalog, flags)?;
+        let inventory = Inventory::new(db.clone(), catalog.clone());
         Ok(Self {
             db,
             verifier,
             catalog,
+            inventory,
         })
+    }
+
+    /// Starts what goes on by itself, beside requests, until the process ends. Once per process.
+    pub fn start_workers(&self) {
+        self.inventory.start();
     }
 
     /// What readiness depends on.
@@ -72,6 +81,7 @@ impl App {
     pub fn configure(&self, config: &mut ServiceConfig<'_>) {
         config.app_data(Data::new(self.verifier.clone()));
         config.app_data(Data::new(self.catalog.clone()));
+        config.app_data(Data::new(self.inventory.clone()));
         routes(config);
     }
 }

@@ -109,6 +109,7 @@ fn serve(settings: &Settings) -> Result<(), Failed> {
         if let Some(obstacle) = readiness.obstacle().await {
             tracing::warn!(%obstacle, "not ready");
         }
+        app.start_workers();
         let routes =
             move |config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>| app.configure(config);
         chassis::server::run("monolith", &settings.listen, &settings.server, readiness, routes).await?;

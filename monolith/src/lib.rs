@@ -8,5 +8,6 @@ pub mod catalog;
 pub mod cli;
 pub mod config;
 pub mod flags;
+pub mod inventory;
 pub mod money;
 pub mod sku;

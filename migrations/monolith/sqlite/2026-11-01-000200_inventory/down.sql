@@ -1,0 +1,4 @@
+DROP TABLE movements;
+DROP TABLE reservation_lines;
+DROP TABLE reservations;
+DROP TABLE stock_levels;

@@ -1,0 +1,5 @@
+//! The SQL of the inventory, and nothing else: levels, reservations, movements.
+
+pub(crate) mod levels;
+pub(crate) mod movements;
+pub(crate) mod reservations;
