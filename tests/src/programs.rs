@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Every program: its package and its name.
-pub const PROGRAMS: [(&str, &str); 3] = [
+pub const PROGRAMS: [(&str, &str); 4] = [
     ("monolith", "monolith"),
     ("catalog", "catalog"),
     ("router", "banyan"),
+    ("banyan-tests", "psp-simulator"),
 ];
 
 /// The folder that cargo puts programs of this build into: where this program, or the test, lies.
