@@ -12,7 +12,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use crate::catalog::{self, Catalog};
 use crate::config::Settings;
 use crate::flags::{FlagError, Sources};
-use crate::inventory::Inventory;
+use crate::inventory::{self, Inventory};
 
 /// The migrations of the shop.
 pub const MIGRATIONS: Migrations = Migrations {
@@ -88,7 +88,7 @@ impl App {
 
 /// The routes of all modules.
 pub fn routes(config: &mut ServiceConfig<'_>) {
-    config.configure(catalog::routes);
+    config.configure(catalog::routes).configure(inventory::routes);
 }
 
 /// Where the public key stands: beside the private one.

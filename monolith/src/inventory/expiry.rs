@@ -43,7 +43,7 @@ pub(super) async fn expire(db: &Db) -> Result<usize, Error> {
         match decided {
             Ok(done) => expired += usize::from(done),
             Err(error) => {
-                tracing::warn!(reservation = id, error = ?error, "reservation could not be expired")
+                tracing::warn!(reservation = id, error = ?error, "reservation could not be expired");
             }
         }
     }

@@ -8,6 +8,7 @@
 //! transactions cannot both pass, and CHECK constraints stand behind it. Rows are locked in the order of their SKUs.
 
 mod expiry;
+mod http;
 mod model;
 mod schema;
 mod store;
@@ -16,6 +17,7 @@ use chassis::db::{self, Conn, Db};
 
 use crate::catalog::{self, Catalog};
 
+pub use http::routes;
 pub use model::{Level, Line, State};
 
 use model::Kind;

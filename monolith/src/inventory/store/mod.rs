@@ -3,3 +3,6 @@
 pub(crate) mod levels;
 pub(crate) mod movements;
 pub(crate) mod reservations;
+
+#[cfg(test)]
+mod tests;

@@ -50,3 +50,14 @@ pub(crate) fn record(
         .returning(movements::id)
         .get_result(conn)
 }
+
+/// The sum of all movements of a product, which must be what is on hand.
+#[cfg(test)]
+pub(crate) fn sum(conn: &mut Conn, sku: &str) -> i64 {
+    let all: Vec<i64> = movements::table
+        .filter(movements::sku.eq(sku))
+        .select(movements::quantity)
+        .load(conn)
+        .unwrap();
+    all.iter().sum()
+}
