@@ -1,5 +1,6 @@
 //! What the tests and the demo share.
 
+pub mod demo;
 pub mod process;
 pub mod programs;
 pub mod psp;

@@ -7,6 +7,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rustix::process::{Pid, Signal, kill_process_group};
+
 /// Every program: its package and its name.
 pub const PROGRAMS: [(&str, &str); 4] = [
     ("monolith", "monolith"),
@@ -30,6 +32,32 @@ pub fn folder() -> PathBuf {
 /// Where a program lies.
 pub fn path(name: &str) -> PathBuf {
     folder().join(name)
+}
+
+/// Builds them all, with cargo's own progress on standard error. If the wait for it is given up, so is the build.
+pub async fn build_all() -> anyhow::Result<()> {
+    use std::os::unix::process::CommandExt;
+    let mut cargo = build();
+    // Cargo's compilers are its children: as a group they can be told to stop together.
+    cargo.process_group(0);
+    let mut child = tokio::process::Command::from(cargo).spawn()?;
+    let id = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+    let mut group = Group(id);
+    let status = child.wait().await?;
+    group.0 = None;
+    anyhow::ensure!(status.success(), "the programs cannot be built");
+    Ok(())
+}
+
+/// A process group that is interrupted when this is dropped, unless it has ended.
+struct Group(Option<Pid>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            let _gone = kill_process_group(group, Signal::INT);
+        }
+    }
 }
 
 /// The command that builds them all; it does nothing where nothing has changed.
