@@ -81,10 +81,7 @@ async fn charged_once(shop: &Shop, key: &str) -> anyhow::Result<()> {
         .error_for_status()?
         .json()
         .await?;
-    let entries = ["entries", "items"]
-        .into_iter()
-        .find_map(|name| ledger[name].as_array());
-    let entries = ledger.as_array().or(entries).context("a ledger has entries")?;
+    let entries = ledger["items"].as_array().context("a ledger has items")?;
     let booked = |entry: &&Value| entry["kind"] == "charge" && entry["key"] == key;
     let charges = entries.iter().filter(booked).count();
     ensure!(

@@ -9,9 +9,10 @@ use std::collections::btree_map::Entry;
 use std::net::TcpListener;
 
 /// What the programs listen at or call when nothing is said, and the variable that says otherwise.
-const DEFAULTS: [(&str, &str, u16); 4] = [
+const DEFAULTS: [(&str, &str, u16); 5] = [
     ("MONOLITH_LISTEN", "", 8100),
     ("CATALOG_LISTEN", "", 8101),
+    ("PSP_LISTEN", "", 8109),
     ("MONOLITH_CATALOG__URL", "http://", 8101),
     ("MONOLITH_PSP__URL", "http://", 8109),
 ];
