@@ -16,6 +16,7 @@ mod traffic;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -110,10 +111,19 @@ fn interrupted(args: &Args) -> anyhow::Result<()> {
 }
 
 async fn show(args: &Args, stage: &mut Option<Shop>) -> anyhow::Result<()> {
+    // What is wrong with the arguments is said before the long wait.
+    let books = match &args.data {
+        Some(books) => Some(
+            books
+                .canonicalize()
+                .with_context(|| books.display().to_string())?,
+        ),
+        None => None,
+    };
+    let shop = stage.insert(Shop::prepare(args.database.as_deref())?);
     say("Building the programs (the first time takes some minutes) …");
     programs::build_all().await?;
-    let shop = stage.insert(Shop::prepare(args.database.as_deref())?);
-    shop.open(args.data.as_deref()).await?;
+    shop.open(books.as_deref()).await?;
     screen::welcome(shop).await?;
     if args.smoke {
         checks::run(shop).await
