@@ -9,6 +9,7 @@ use chassis::health::Readiness;
 use diesel_migrations::EmbeddedMigrations;
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use crate::carts::{self, Carts};
 use crate::catalog::{self, Catalog};
 use crate::config::Settings;
 use crate::flags::{FlagError, Sources};
@@ -47,6 +48,7 @@ pub struct App {
     verifier: Verifier,
     catalog: Catalog,
     inventory: Inventory,
+    carts: Carts,
 }
 
 impl App {
@@ -59,11 +61,13 @@ impl App {
         let flags = Sources::new(settings.flags.clone(), settings.flags_file.clone()).follow()?;
         let catalog = Catalog::new(db.clone(), &settings.catalog, flags)?;
         let inventory = Inventory::new(db.clone(), catalog.clone());
+        let carts = Carts::new(db.clone(), catalog.clone());
         Ok(Self {
             db,
             verifier,
             catalog,
             inventory,
+            carts,
         })
     }
 
@@ -82,13 +86,16 @@ impl App {
         config.app_data(Data::new(self.verifier.clone()));
         config.app_data(Data::new(self.catalog.clone()));
         config.app_data(Data::new(self.inventory.clone()));
+        config.app_data(Data::new(self.carts.clone()));
         routes(config);
     }
 }
 
 /// The routes of all modules.
 pub fn routes(config: &mut ServiceConfig<'_>) {
-    config.configure(catalog::routes).configure(inventory::routes);
+    config.configure(catalog::routes);
+    config.configure(inventory::routes);
+    config.configure(carts::routes);
 }
 
 /// Where the public key stands: beside the private one.

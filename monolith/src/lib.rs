@@ -4,6 +4,7 @@
 //! owns and what others may ask of it, `http.rs` holds its routes, `model.rs` its rules, `store.rs` its SQL.
 
 pub mod app;
+pub mod carts;
 pub mod catalog;
 pub mod cli;
 pub mod config;
