@@ -11,10 +11,16 @@ use ::config::{Config, Environment, File, FileFormat};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// Why the configuration was refused.
+/// Why the configuration was refused. It says all by itself, so it names no source that would say it again.
 #[derive(Debug, thiserror::Error)]
 #[error("configuration refused: {0}")]
-pub struct ConfigError(#[from] ::config::ConfigError);
+pub struct ConfigError(::config::ConfigError);
+
+impl From<::config::ConfigError> for ConfigError {
+    fn from(error: ::config::ConfigError) -> Self {
+        Self(error)
+    }
+}
 
 /// Reads the settings `T`. Later layers win: `defaults` (TOML text), `file`, variables `<PREFIX>_KEY` (with `__`
 /// between table and key), and `overrides` from the command line.
