@@ -14,6 +14,7 @@ use crate::catalog::{self, Catalog};
 use crate::config::Settings;
 use crate::flags::{FlagError, Sources};
 use crate::inventory::{self, Inventory};
+use crate::notifications::{self, Notifications, Sink, SinkError};
 
 /// The migrations of the shop.
 pub const MIGRATIONS: Migrations = Migrations {
@@ -39,6 +40,9 @@ pub enum StartError {
     /// A client for another process cannot be made.
     #[error("HTTP client: {0}")]
     Client(#[from] reqwest::Error),
+    /// The settings name no place for mails.
+    #[error("notifications: {0}")]
+    Sink(#[from] SinkError),
 }
 
 /// The modules, wired.
@@ -49,6 +53,8 @@ pub struct App {
     catalog: Catalog,
     inventory: Inventory,
     carts: Carts,
+    notifications: Notifications,
+    sink: Sink,
 }
 
 impl App {
@@ -62,7 +68,11 @@ impl App {
         let catalog = Catalog::new(db.clone(), &settings.catalog, flags)?;
         let inventory = Inventory::new(db.clone(), catalog.clone());
         let carts = Carts::new(db.clone(), catalog.clone());
+        let notifications = Notifications::new(db.clone());
+        let sink = Sink::parse(&settings.notifications.sink)?;
         Ok(Self {
+            notifications,
+            sink,
             db,
             verifier,
             catalog,
@@ -74,6 +84,7 @@ impl App {
     /// Starts what goes on by itself, beside requests, until the process ends. Once per process.
     pub fn start_workers(&self) {
         self.inventory.start();
+        self.notifications.start(self.sink.clone());
     }
 
     /// What readiness depends on.
@@ -87,6 +98,7 @@ impl App {
         config.app_data(Data::new(self.catalog.clone()));
         config.app_data(Data::new(self.inventory.clone()));
         config.app_data(Data::new(self.carts.clone()));
+        config.app_data(Data::new(self.notifications.clone()));
         routes(config);
     }
 }
@@ -96,6 +108,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
     config.configure(catalog::routes);
     config.configure(inventory::routes);
     config.configure(carts::routes);
+    config.configure(notifications::routes);
 }
 
 /// Where the public key stands: beside the private one.

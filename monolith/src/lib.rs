@@ -11,4 +11,5 @@ pub mod config;
 pub mod flags;
 pub mod inventory;
 pub mod money;
+pub mod notifications;
 pub mod sku;

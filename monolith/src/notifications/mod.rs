@@ -1,0 +1,82 @@
+//! Notifications: what customers are told by mail, and other systems by webhook.
+//!
+//! Owns `notifications`, `notification_preferences`, `webhook_subscriptions`, `webhook_deliveries`. Other modules call
+//! [`Notifications::enqueue`] and [`Notifications::announce`] inside their own transaction, so that what is told and what
+//! happened are written together or not at all (a transactional outbox). A worker sends afterwards, with retries.
+//! This module calls no other: whoever has something to tell gives the address too.
+//!
+//! A crash leaves: before the commit, nothing; after it, a queued row that any process sends. Between sending and marking,
+//! a row that was sent and does not know it: it is tried again under the same message id, which the file sink recognises
+//! and a mail server may. Delivery is at least once, and exactly once into a file.
+
+mod delivery;
+mod http;
+mod model;
+mod schema;
+mod sink;
+mod store;
+
+use std::sync::Arc;
+
+use chassis::db::{self, Conn, Db};
+use tokio::sync::Notify;
+
+pub use http::routes;
+pub use model::{Kind, Notice};
+pub use sink::{Sink, SinkError};
+
+/// Why the notifications module could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such notification, or none that this session may see.
+    #[error("there is no notification {0}")]
+    NotFound(i64),
+    /// There is no such subscription.
+    #[error("there is no webhook {0}")]
+    NoWebhook(i64),
+    /// The database failed.
+    #[error("notifications database")]
+    Database(#[from] db::Error),
+}
+
+chassis::database_failure!(Error);
+
+/// The port of the notifications module; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Notifications {
+    db: Db,
+    /// Wakes the worker of this process; the workers of others look for themselves.
+    wake: Arc<Notify>,
+}
+
+impl Notifications {
+    /// Puts the port together.
+    pub fn new(db: Db) -> Self {
+        Self {
+            db,
+            wake: Arc::default(),
+        }
+    }
+
+    /// Writes a notice to be sent, in the caller's transaction, unless the customer does not want its kind.
+    pub fn enqueue(&self, conn: &mut Conn, notice: &Notice) -> Result<(), Error> {
+        if !notice.kind.is_optional() || store::preferences(conn, notice.customer_id)?.order_updates {
+            store::insert(conn, notice, None)?;
+            self.wake.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Writes an event for every webhook that subscribed to it, in the caller's transaction.
+    pub fn announce(&self, conn: &mut Conn, event: &str, data: &serde_json::Value) -> Result<(), Error> {
+        if store::webhooks::announce(conn, event, data)? > 0 {
+            self.wake.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Starts the worker that sends; goes on until the process ends.
+    pub fn start(&self, sink: Sink) {
+        tokio::spawn(delivery::run(self.db.clone(), sink, Arc::clone(&self.wake)));
+    }
+}
