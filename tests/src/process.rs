@@ -169,6 +169,21 @@ impl Server {
     }
 }
 
+impl Drop for Server {
+    fn drop(&mut self) {
+        if self.child.start_kill().is_err() {
+            return;
+        }
+        // Gone means gone: whoever removes its folder next must not find it writing there.
+        for _ in 0..400 {
+            if self.has_ended() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
 async fn listening(lines: &mut Lines<BufReader<ChildStdout>>) -> io::Result<Option<String>> {
     while let Some(line) = lines.next_line().await? {
         if line.starts_with("listening ") {

@@ -22,6 +22,7 @@ fn main() -> anyhow::Result<ExitCode> {
         build()?;
     }
     let mut trials = proofs::trials();
+    trials.extend(proofs::of_runs());
     trials.extend(pages());
     trials.extend(chapters());
     Ok(libtest_mimic::run(&arguments, trials).exit_code())

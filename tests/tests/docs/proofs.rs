@@ -1,10 +1,11 @@
-//! Proves that the lint says no: one small chapter for each rule, wrong in that rule alone.
+//! Proves that the lint says no, one small chapter for each rule, wrong in that rule alone; and that a run ends as it should.
 
 use std::path::Path;
 
+use banyan_tests::programs;
 use libtest_mimic::Trial;
 
-use super::lint;
+use super::{lint, run};
 
 const SUMMARY: &str = "- [A](chapters/a.md)";
 
@@ -117,6 +118,46 @@ pub fn trials() -> Vec<Trial> {
         check(said.is_empty(), &said)
     }));
     trials
+}
+
+/// Two trials that need the programs.
+pub fn of_runs() -> Vec<Trial> {
+    vec![
+        Trial::test("run::fails_where_a_server_does_not_come_up", || {
+            let text = "```console,server\n$ banyan serve --config nowhere.toml\n```\n";
+            let said = failure(text)?;
+            check(
+                said.contains("ended before it listened") && said.contains("nowhere.toml"),
+                &said,
+            )
+        }),
+        Trial::test("run::leaves_no_server_behind_when_a_step_fails", || {
+            let text = "```toml,file=banyan.toml\n[router]\nlisten = \"127.0.0.1:8080\"\nadmin = \"127.0.0.1:8081\"\n\
+                        [upstreams]\nmonolith = \"http://127.0.0.1:8100\"\n```\n\
+                        ```console,server\n$ banyan serve\n```\n```console\n$ banyan check nowhere.toml > saved\n```\n";
+            let said = failure(text)?;
+            check(
+                said.contains("chapter.md:11") && said.contains("nowhere.toml"),
+                &said,
+            )?;
+            let address = said
+                .split_once("\"router\":\"")
+                .and_then(|(_, rest)| rest.split('"').next());
+            let address = address.ok_or("the log does not say where the router listened")?;
+            check(
+                std::net::TcpStream::connect(address).is_err(),
+                "the router still listens",
+            )
+        }),
+    ]
+}
+
+/// What a run that must fail says.
+fn failure(text: &str) -> Result<String, libtest_mimic::Failed> {
+    match run::chapter("chapter", text, &programs::folder()) {
+        Ok(()) => Err("the run passed".into()),
+        Err(error) => Ok(error.to_string()),
+    }
 }
 
 fn check(holds: bool, otherwise: &str) -> Result<(), libtest_mimic::Failed> {
