@@ -49,13 +49,14 @@ pub async fn build_all() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A process group that is interrupted when this is dropped, unless it has ended.
+/// A process group that is killed when this is dropped, unless it has ended.
 struct Group(Option<Pid>);
 
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(group) = self.0 {
-            let _gone = kill_process_group(group, Signal::INT);
+            // Not a gentler signal: cargo would go on to report each compiler that it lost.
+            let _gone = kill_process_group(group, Signal::KILL);
         }
     }
 }
