@@ -11,6 +11,7 @@ use actix_http::{ConnectionType, HttpMessage, Payload, Request, RequestHead, Res
 use http02::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use hyper::body::{Body, Incoming};
 
+use crate::clock::Clock;
 use crate::config::Upstream;
 use crate::expect::Begun;
 use crate::forward::answer::{AnswerBody, Framing};
@@ -20,7 +21,7 @@ use crate::forward::pool::Lease;
 use crate::forward::{Caution, Failure, convert};
 use crate::plan::{Plan, Refused, caution};
 use crate::problem::{Kind, MEDIA_TYPE, Problem};
-use crate::watch::{Clock, Connection, Turn};
+use crate::watch::{Connection, Turn};
 use crate::worker::Worker;
 
 pub(crate) const SERVED_BY: HeaderName = HeaderName::from_static("x-served-by");
@@ -34,7 +35,7 @@ pub async fn serve(worker: Rc<Worker>, mut request: Request) -> Result<Response<
         return Ok(begun.go_on(request.take_payload()).await);
     }
     let turn = begin(&request);
-    let plan = match Plan::make(worker.snapshot(), request.head()) {
+    let plan = match Plan::make(worker.snapshot(), &request) {
         Ok(plan) => plan,
         Err(refused) => return Ok(refuse(&refused, turn)),
     };
@@ -181,7 +182,7 @@ fn give_back(lease: Option<Lease>) {
 /// The answer to a request that cannot be forwarded.
 pub(crate) fn refuse(refused: &Refused, turn: Option<Turn>) -> Response<AnswerBody> {
     let why = HeaderValue::from_str(&refused.why).unwrap_or(HeaderValue::from_static("refused"));
-    tell(&refused.problem, why, &refused.identity.request_id, turn)
+    tell(&refused.problem, why, refused.identity.request_id(), turn)
 }
 
 /// The answer when the upstream's did not come.
@@ -197,7 +198,7 @@ pub(crate) fn fail(plan: &Plan, problem: &Problem, turn: Option<Turn>) -> Respon
         plan.upstream().name
     );
     let why = HeaderValue::from_str(&why).unwrap_or(HeaderValue::from_static("?"));
-    tell(problem, why, &plan.identity.request_id, turn)
+    tell(problem, why, plan.identity.request_id(), turn)
 }
 
 fn tell(problem: &Problem, why: HeaderValue, request_id: &str, turn: Option<Turn>) -> Response<AnswerBody> {

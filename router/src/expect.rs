@@ -51,7 +51,7 @@ impl Begun {
 /// Asks the upstream. `Ok` lets the client send its body, `Err` is the answer without it.
 pub async fn ask(worker: Rc<Worker>, request: Request) -> Result<Request, Response<BoxBody>> {
     let turn = begin(&request);
-    let plan = match Plan::make(worker.snapshot(), request.head()) {
+    let plan = match Plan::make(worker.snapshot(), &request) {
         Ok(plan) => plan,
         Err(refused) => return Err(refuse(&refused, turn).map_into_boxed_body()),
     };

@@ -1,38 +1,55 @@
 //! Names for a request that travel with it: `x-request-id` and the W3C `traceparent`.
 //!
 //! For the exchange. What the client sends is passed on if it is well formed and replaced if not, so that upstreams may put
-//! both into their logs unread.
+//! both into their logs unread. New ones are made together, and the request id is the trace id.
 
 use actix_http::header::HeaderMap;
+use bytes::Bytes;
+use http::header::HeaderValue;
 
 /// The names of one request.
 #[derive(Debug, Clone)]
 pub struct Identity {
     /// The request id.
-    pub request_id: String,
+    pub request_id: HeaderValue,
     /// The new `traceparent`; absent if the client's is passed on.
-    pub traceparent: Option<String>,
+    pub traceparent: Option<HeaderValue>,
 }
 
 impl Identity {
     /// Takes the client's names, or makes new ones.
     pub fn of(headers: &HeaderMap) -> Self {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let request_id = text("x-request-id")
-            .filter(|id| is_request_id(id))
-            .map(str::to_owned);
-        let traced = text("traceparent").is_some_and(is_traceparent);
+        let given = text("x-request-id").filter(|id| is_request_id(id));
+        let given = given.and_then(|id| HeaderValue::from_str(id).ok());
+        let is_traced = text("traceparent").is_some_and(is_traceparent);
+        let made = Bytes::from(traceparent(rand::random::<u128>() | 1, rand::random::<u64>() | 1));
+        let value = |bytes| HeaderValue::from_maybe_shared(bytes).unwrap_or(HeaderValue::from_static("-"));
         Self {
-            request_id: request_id.unwrap_or_else(|| format!("{:032x}", rand::random::<u128>())),
-            // Not sampled: the router records no spans, so it must not claim that there is something to find.
-            traceparent: (!traced).then(|| {
-                format!(
-                    "00-{:032x}-{:016x}-00",
-                    rand::random::<u128>() | 1,
-                    rand::random::<u64>() | 1
-                )
-            }),
+            request_id: given.unwrap_or_else(|| value(made.slice(3..35))),
+            traceparent: (!is_traced).then(|| value(made)),
         }
+    }
+
+    /// The request id as text.
+    pub fn request_id(&self) -> &str {
+        self.request_id.to_str().unwrap_or_default()
+    }
+}
+
+/// Not sampled: the router records no spans, so it must not claim that there is something to find.
+fn traceparent(trace: u128, parent: u64) -> Vec<u8> {
+    let mut text = b"00-00000000000000000000000000000000-0000000000000000-00".to_vec();
+    write_hex(&mut text[3..35], &trace.to_be_bytes());
+    write_hex(&mut text[36..52], &parent.to_be_bytes());
+    text
+}
+
+fn write_hex(text: &mut [u8], bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
     }
 }
 
@@ -87,9 +104,14 @@ mod tests {
     }
 
     #[test]
-    fn new_names_are_well_formed() {
+    fn new_names_are_well_formed_and_belong_together() {
         let identity = Identity::of(&HeaderMap::new());
-        assert!(is_request_id(&identity.request_id));
-        assert!(is_traceparent(&identity.traceparent.unwrap()));
+        let traceparent = identity.traceparent.clone().unwrap();
+        assert!(is_request_id(identity.request_id()));
+        assert!(is_traceparent(traceparent.to_str().unwrap()));
+        assert_eq!(
+            traceparent.to_str().unwrap().split('-').nth(1),
+            Some(identity.request_id())
+        );
     }
 }

@@ -4,10 +4,10 @@
 //! was made from, so a reload in the middle of a request changes nothing for it.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::rc::Rc;
 use std::sync::Arc;
 
-use actix_http::{ConnectionType, RequestHead};
-use http::Request;
+use actix_http::{ConnectionType, Request, RequestHead};
 use http02::header::{HOST, HeaderValue};
 use http02::{Method, Version};
 
@@ -15,11 +15,13 @@ use crate::choose::{Asked, Decision, Refusal, choose};
 use crate::client;
 use crate::config::{Settings, Upstream};
 use crate::forward::body::RequestBody;
-use crate::forward::headers::{Sender, outbound};
+use crate::forward::headers::outbound;
 use crate::forward::{Caution, convert};
 use crate::identity::Identity;
+use crate::origin::Origin;
 use crate::problem::{Kind, Problem};
 use crate::snapshot::Snapshot;
+use crate::watch::Connection;
 
 /// A request that will be forwarded.
 #[derive(Debug)]
@@ -34,8 +36,7 @@ pub struct Plan {
     pub client: ClientKind,
     /// The value of `x-served-why`.
     pub why: HeaderValue,
-    peer: IpAddr,
-    host: Option<String>,
+    origin: Rc<Origin>,
 }
 
 /// What matters about the client when it is answered.
@@ -62,10 +63,11 @@ pub struct Refused {
 
 impl Plan {
     /// Decides.
-    pub fn make(snapshot: Arc<Snapshot>, head: &RequestHead) -> Result<Self, Box<Refused>> {
+    pub fn make(snapshot: Arc<Snapshot>, request: &Request) -> Result<Self, Box<Refused>> {
+        let head = request.head();
         let identity = Identity::of(&head.headers);
-        match Self::decide(&snapshot, head) {
-            Ok((decision, peer, host)) => {
+        match Self::decide(&snapshot, request) {
+            Ok((decision, origin)) => {
                 let why = snapshot.served_why(&decision);
                 let client = ClientKind {
                     is_head: head.method == Method::HEAD,
@@ -79,8 +81,7 @@ impl Plan {
                     identity,
                     client,
                     why,
-                    peer,
-                    host,
+                    origin,
                 })
             }
             Err((problem, why)) => Err(Box::new(Refused {
@@ -91,10 +92,8 @@ impl Plan {
         }
     }
 
-    fn decide(
-        snapshot: &Snapshot,
-        head: &RequestHead,
-    ) -> Result<(Decision, IpAddr, Option<String>), (Problem, String)> {
+    fn decide(snapshot: &Snapshot, request: &Request) -> Result<(Decision, Rc<Origin>), (Problem, String)> {
+        let head = request.head();
         let settings = &snapshot.config.router;
         if head_length(head) > settings.max_header_bytes {
             let detail = format!("the head is longer than {} bytes", settings.max_header_bytes);
@@ -116,19 +115,16 @@ impl Plan {
         {
             return Err(bad("the scheme of the target is not http"));
         }
-        let host = host(head).map_err(bad)?;
-        let peer = head
-            .peer_addr
-            .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
+        let origin = origin(request).map_err(bad)?;
         let asked = Asked {
             method: head.method.as_str(),
             path: head.uri.path(),
-            host: host.as_deref(),
+            host: origin.host.as_deref(),
             headers: &head.headers,
-            client: client::address(peer, &head.headers, &settings.trusted_proxies),
+            client: client::address(origin.peer, &head.headers, &settings.trusted_proxies),
         };
         let decision = choose(snapshot, &asked).map_err(|refusal| (refused(refusal), refusal.why()))?;
-        Ok((decision, peer, host))
+        Ok((decision, origin))
     }
 
     /// Where it goes.
@@ -147,18 +143,22 @@ impl Plan {
     }
 
     /// The request that the upstream is sent.
-    pub fn request(&self, head: &RequestHead, body: RequestBody) -> Result<Request<RequestBody>, Problem> {
+    pub fn request(
+        &self,
+        head: &RequestHead,
+        body: RequestBody,
+    ) -> Result<http::Request<RequestBody>, Problem> {
         let unsendable = || Problem::new(Kind::BadRequest, "the target or the method cannot be forwarded");
-        let sender = Sender {
-            peer: self.peer,
-            host: self.host.as_deref(),
-            identity: &self.identity,
-            settings: self.settings(),
-        };
-        let mut request = Request::new(body);
+        let mut request = http::Request::new(body);
         *request.method_mut() = convert::method(&head.method).ok_or_else(unsendable)?;
         *request.uri_mut() = convert::target(&head.uri).ok_or_else(unsendable)?;
-        *request.headers_mut() = outbound(head, self.upstream(), &sender);
+        *request.headers_mut() = outbound(
+            head,
+            self.upstream(),
+            &self.origin,
+            &self.identity,
+            self.settings(),
+        );
         Ok(request)
     }
 }
@@ -179,20 +179,20 @@ fn refused(refusal: Refusal) -> Problem {
     Problem::new(Kind::AmbiguousPath, refusal.to_string())
 }
 
-/// An absolute target names the host; `Host` is then ignored (RFC 9112 3.2.2).
-fn host(head: &RequestHead) -> Result<Option<String>, &'static str> {
-    let text = match head.uri.authority() {
-        Some(authority) => Some(authority.as_str()),
-        None => match head.headers.get(HOST) {
-            Some(value) => Some(value.to_str().map_err(|_| "the Host is not ASCII")?),
-            None => None,
-        },
+/// Peer and host. An absolute target names the host; `Host` is then ignored (RFC 9112 3.2.2).
+fn origin(request: &Request) -> Result<Rc<Origin>, &'static str> {
+    let head = request.head();
+    let peer = head
+        .peer_addr
+        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
+    let host = match (head.uri.authority(), head.headers.get(HOST)) {
+        (Some(authority), _) => Some(authority.as_str()),
+        (None, Some(value)) => Some(value.to_str().map_err(|_| "the Host is not ASCII")?),
+        (None, None) => None,
     };
-    let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+,;=".contains(&byte);
-    match text {
-        Some(text) if !text.bytes().all(is_host) => Err("the Host is not one"),
-        Some("") | None => Ok(None),
-        Some(text) => Ok(Some(text.to_owned())),
+    match request.conn_data::<Rc<Connection>>() {
+        Some(connection) => connection.origin(peer, host),
+        None => Origin::new(peer, host).map(Rc::new),
     }
 }
 

@@ -61,7 +61,7 @@ async fn switch(worker: Rc<Worker>, request: Request, wire: Wire) -> io::Result<
         )
         .await;
     }
-    let plan = match Plan::make(worker.snapshot(), head) {
+    let plan = match Plan::make(worker.snapshot(), &request) {
         Ok(plan) => plan,
         Err(refused) => return send(wire, refuse(&refused, turn)).await,
     };

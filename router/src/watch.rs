@@ -11,26 +11,18 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::clock::{Clock, TICK};
 use crate::config::Settings;
+use crate::origin::Origin;
 use crate::problem::{Kind, MEDIA_TYPE, Problem};
-
-/// How often the worker looks over its connections; limits are kept to this precision.
-pub const TICK: Duration = Duration::from_millis(250);
-
-/// A worker's coarse clock, in milliseconds since it began.
-#[derive(Debug, Clone)]
-pub struct Clock {
-    began: Instant,
-    now: Rc<Cell<u64>>,
-}
 
 /// All connections of a worker.
 #[derive(Debug)]
@@ -52,6 +44,7 @@ pub struct Connection {
     last_moved: Cell<u64>,
     cut: Cell<bool>,
     waker: RefCell<Option<Waker>>,
+    origin: RefCell<Option<Rc<Origin>>>,
 }
 
 /// Held while a request is served, to the last byte of its answer.
@@ -65,33 +58,6 @@ pub struct ClientStream {
     connection: Rc<Connection>,
     /// Our words in the place of actix's, not yet written.
     instead: Vec<u8>,
-}
-
-impl Clock {
-    /// Starts at zero.
-    pub fn new() -> Self {
-        Self {
-            began: Instant::now(),
-            now: Rc::default(),
-        }
-    }
-
-    /// Milliseconds, at most one [`TICK`] old.
-    pub fn now(&self) -> u64 {
-        self.now.get()
-    }
-
-    /// Moves the hand.
-    pub fn tick(&self) {
-        self.now
-            .set(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX));
-    }
-}
-
-impl Default for Clock {
-    fn default() -> Self {
-        Self::new()
-    }
 }
 
 impl Watch {
@@ -113,6 +79,7 @@ impl Watch {
             last_moved: Cell::new(self.clock.now()),
             cut: Cell::new(false),
             waker: RefCell::default(),
+            origin: RefCell::default(),
         });
         self.connections.borrow_mut().push(Rc::downgrade(&connection));
         ClientStream {
@@ -124,24 +91,19 @@ impl Watch {
 
     /// Forgets closed connections and cuts stalled ones.
     pub fn look_over(&self, settings: &Settings) {
-        let millis = |limit: Duration| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
         // Waiting for an upstream's answer is standing still too, and has its own, more telling limit.
-        let idle = millis(
-            settings
-                .idle_timeout
-                .max(settings.response_timeout + settings.connect_timeout),
-        );
-        let header = millis(settings.header_timeout);
+        let idle = settings
+            .idle_timeout
+            .max(settings.response_timeout + settings.connect_timeout)
+            + 4 * TICK;
         self.connections.borrow_mut().retain(|connection| {
             let Some(connection) = connection.upgrade() else {
                 return false;
             };
-            let since = |then: u64| self.clock.now().saturating_sub(then);
-            let is_slow = connection
-                .head_since
-                .get()
-                .is_some_and(|then| since(then) > header);
-            let is_stuck = connection.serving.get() && since(connection.last_moved.get()) > idle + 1000;
+            let head_since = connection.head_since.get();
+            let is_slow =
+                head_since.is_some_and(|then| self.clock.is_past(then, settings.header_timeout + TICK));
+            let is_stuck = connection.serving.get() && self.clock.is_past(connection.last_moved.get(), idle);
             if is_slow || is_stuck {
                 connection.cut();
             }
@@ -158,6 +120,18 @@ impl Connection {
         self.head_since.set(None);
         self.last_moved.set(self.clock.now());
         Turn(Rc::clone(self))
+    }
+
+    /// The origin of a request on this connection.
+    pub fn origin(&self, peer: IpAddr, host: Option<&str>) -> Result<Rc<Origin>, &'static str> {
+        let mut last = self.origin.borrow_mut();
+        match last
+            .as_ref()
+            .filter(|last| last.peer == peer && last.host.as_deref() == host)
+        {
+            Some(last) => Ok(Rc::clone(last)),
+            None => Ok(Rc::clone(last.insert(Rc::new(Origin::new(peer, host)?)))),
+        }
     }
 
     fn moved(&self) {

@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Cache};
 
+use crate::clock::{Clock, TICK};
 use crate::forward::Forwarder;
 use crate::snapshot::Snapshot;
-use crate::watch::{Clock, TICK, Watch};
+use crate::watch::Watch;
 
 /// The snapshot that new requests are served from.
 pub type Current = Arc<ArcSwap<Snapshot>>;

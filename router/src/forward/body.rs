@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use http_body::{Body, Frame, SizeHint};
 
-use crate::watch::Clock;
+use crate::clock::Clock;
 
 /// What the upstream is sent.
 #[derive(Debug)]

@@ -4,9 +4,6 @@
 //! `Forwarded`, `X-Real-IP`) is ours to say: from a peer that is not a trusted proxy it is dropped and said anew, from a
 //! trusted one it is continued.
 
-use std::fmt::Write;
-use std::net::IpAddr;
-
 use actix_http::RequestHead;
 use actix_http::header::HeaderMap as ActixHeaders;
 use http::header::{FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE, VIA};
@@ -15,30 +12,26 @@ use super::convert;
 use crate::client;
 use crate::config::{HostPolicy, Settings, Upstream};
 use crate::identity::Identity;
+use crate::origin::{Origin, node};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-
-/// What the head depends on besides what the client sent.
-pub struct Sender<'r> {
-    /// The other end of the client's connection.
-    pub peer: IpAddr,
-    /// The host that the client asked for, if it named one.
-    pub host: Option<&'r str>,
-    /// The request's names.
-    pub identity: &'r Identity,
-    /// The `[router]` section.
-    pub settings: &'r Settings,
-}
+const HTTP: HeaderValue = HeaderValue::from_static("http");
 
 /// The head for an upstream.
-pub fn outbound(head: &RequestHead, upstream: &Upstream, sender: &Sender<'_>) -> HeaderMap {
+pub fn outbound(
+    head: &RequestHead,
+    upstream: &Upstream,
+    origin: &Origin,
+    identity: &Identity,
+    settings: &Settings,
+) -> HeaderMap {
     let from = &head.headers;
-    let trusted = client::is_trusted(sender.peer, &sender.settings.trusted_proxies);
-    let traced = sender.identity.traceparent.is_none();
+    let trusted = client::is_trusted(origin.peer, &settings.trusted_proxies);
+    let traced = identity.traceparent.is_none();
     let mut to = convert::request_headers(from, 9, |name| match name {
         "host" | "x-request-id" | "forwarded" | "x-forwarded-for" | "x-forwarded-host"
         | "x-forwarded-proto" => false,
@@ -46,12 +39,22 @@ pub fn outbound(head: &RequestHead, upstream: &Upstream, sender: &Sender<'_>) ->
         "traceparent" | "tracestate" => traced,
         _ => trusted || !name.starts_with("x-forwarded-"),
     });
-    set(&mut to, HOST, host(upstream, sender));
-    forwarded(&mut to, from, sender, trusted);
-    set(&mut to, X_REQUEST_ID, &sender.identity.request_id);
-    if let Some(traceparent) = &sender.identity.traceparent {
-        set(&mut to, TRACEPARENT, traceparent);
+    let own_host = || HeaderValue::from_str(&upstream.authority).ok();
+    let host = match settings.host {
+        HostPolicy::Preserve => origin.host_value.clone().or_else(own_host),
+        HostPolicy::Upstream => own_host(),
+    };
+    insert(&mut to, HOST, host);
+    if trusted {
+        continue_forwarded(&mut to, from, origin);
+    } else {
+        to.insert(X_FORWARDED_FOR, origin.forwarded_for.clone());
+        to.insert(X_FORWARDED_PROTO, HTTP);
+        insert(&mut to, X_FORWARDED_HOST, origin.host_value.clone());
+        to.insert(FORWARDED, origin.forwarded.clone());
     }
+    to.insert(X_REQUEST_ID, identity.request_id.clone());
+    insert(&mut to, TRACEPARENT, identity.traceparent.clone());
     let version = if head.version == http02::Version::HTTP_10 {
         "1.0 banyan"
     } else {
@@ -72,66 +75,31 @@ pub fn says(headers: &ActixHeaders, name: &str, member: &str) -> bool {
         .any(|part| part.trim().eq_ignore_ascii_case(member))
 }
 
-fn host<'r>(upstream: &'r Upstream, sender: &Sender<'r>) -> &'r str {
-    match sender.settings.host {
-        HostPolicy::Preserve => sender.host.unwrap_or(&upstream.authority),
-        HostPolicy::Upstream => &upstream.authority,
-    }
-}
-
-fn forwarded(to: &mut HeaderMap, from: &ActixHeaders, sender: &Sender<'_>, trusted: bool) {
-    let peer = sender.peer.to_string();
-    let said = |name: &str| {
-        if trusted {
-            joined(from, name)
-        } else {
-            String::new()
-        }
+/// Adds this hop to what a trusted proxy has said.
+fn continue_forwarded(to: &mut HeaderMap, from: &ActixHeaders, origin: &Origin) {
+    let said_for = joined(from, "x-forwarded-for");
+    insert(to, X_FORWARDED_FOR, with_last(&said_for, &origin.forwarded_for));
+    let said = |name| {
+        HeaderValue::from_str(&joined(from, name))
+            .ok()
+            .filter(|value| !value.is_empty())
     };
-    let said_for = said("x-forwarded-for");
-    set(to, X_FORWARDED_FOR, &with_last(&said_for, &peer));
-    let proto = said("x-forwarded-proto");
-    let proto = if proto.is_empty() { "http" } else { proto.as_str() };
-    set(to, X_FORWARDED_PROTO, proto);
-    let said_host = said("x-forwarded-host");
-    let host = if said_host.is_empty() {
-        sender.host.unwrap_or_default()
-    } else {
-        &said_host
-    };
-    if !host.is_empty() {
-        set(to, X_FORWARDED_HOST, host);
-    }
-    let mut said_before = said("forwarded");
-    if said_before.is_empty() {
+    insert(to, X_FORWARDED_PROTO, said("x-forwarded-proto").or(Some(HTTP)));
+    insert(
+        to,
+        X_FORWARDED_HOST,
+        said("x-forwarded-host").or_else(|| origin.host_value.clone()),
+    );
+    let mut before = joined(from, "forwarded");
+    if before.is_empty() {
         // A proxy that speaks the older dialect only: say the same in the newer one.
-        let hops: Vec<String> = said_for
-            .split(',')
-            .map(str::trim)
-            .filter(|hop| !hop.is_empty())
-            .map(node)
-            .collect();
-        said_before = hops
-            .iter()
-            .map(|hop| format!("for={hop}"))
+        let hops = said_for.split(',').map(str::trim).filter(|hop| !hop.is_empty());
+        before = hops
+            .map(|hop| format!("for={}", node(hop)))
             .collect::<Vec<_>>()
             .join(", ");
     }
-    let mut own = format!("for={};proto=http", node(&peer));
-    if let Some(host) = sender.host.filter(|host| !host.contains(['"', '\\'])) {
-        let _infallible = write!(own, ";host=\"{host}\"");
-    }
-    set(to, FORWARDED, &with_last(&said_before, &own));
-}
-
-/// RFC 7239 wants IPv6 addresses in brackets and quotes.
-fn node(address: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    match address.parse::<IpAddr>() {
-        Ok(IpAddr::V6(address)) => format!("\"[{address}]\""),
-        _ if address.bytes().all(plain) => address.to_owned(),
-        _ => "unknown".to_owned(),
-    }
+    insert(to, FORWARDED, with_last(&before, &origin.forwarded));
 }
 
 fn joined(headers: &ActixHeaders, name: &str) -> String {
@@ -142,16 +110,15 @@ fn joined(headers: &ActixHeaders, name: &str) -> String {
     values.join(", ")
 }
 
-fn with_last(said: &str, last: &str) -> String {
+fn with_last(said: &str, last: &HeaderValue) -> Option<HeaderValue> {
     if said.is_empty() {
-        last.to_owned()
-    } else {
-        format!("{said}, {last}")
+        return Some(last.clone());
     }
+    HeaderValue::from_str(&format!("{said}, {}", last.to_str().unwrap_or_default())).ok()
 }
 
-fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
+    if let Some(value) = value {
         headers.insert(name, value);
     }
 }

@@ -134,7 +134,11 @@ impl AsyncWrite for Stream {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.stream.borrow_mut()).poll_write_vectored(context, slices)
+        match slices {
+            // Most requests are a head and nothing more, for which the plain call is the cheaper one.
+            [head] => self.poll_write(context, head),
+            _ => Pin::new(&mut *self.stream.borrow_mut()).poll_write_vectored(context, slices),
+        }
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -25,13 +25,12 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use tokio::time::{Instant, timeout_at};
 
 use self::body::{Progress, RequestBody};
 use self::link::{ConnectError, Link};
-use self::pool::{Lease, Pool};
+use self::pool::{Lease, Pool, Shelf};
+use crate::clock::{Clock, TICK};
 use crate::config::{Settings, Upstream};
-use crate::watch::Clock;
 
 /// A fresh connection may break at once; more than this many in a row is an outage.
 const MOST_ATTEMPTS: usize = 3;
@@ -98,37 +97,39 @@ impl Forwarder {
         caution: Caution,
         settings: &Settings,
     ) -> Result<(Response<Incoming>, Lease), Failure> {
-        let outcome = self.try_send(upstream, request, caution, settings).await;
+        let shelf = self.pool.shelf(upstream);
+        let outcome = self.try_send(&shelf, upstream, request, caution, settings).await;
         match &outcome {
-            Ok(_) => self.pool.note_success(upstream),
+            Ok(_) => shelf.note_success(upstream),
             // Neither is the upstream's fault: the client left, or the request is about to be sent again.
             Err(Failure::ClientGone | Failure::Broken { is_stale: true, .. }) => {}
-            Err(failure) => self.pool.note_failure(upstream, failure),
+            Err(failure) => shelf.note_failure(upstream, failure),
         }
-        outcome
+        outcome.map(|(answer, link)| (answer, shelf.lease(link)))
     }
 
     async fn try_send(
         &self,
+        shelf: &Shelf,
         upstream: &Upstream,
         mut request: Request<RequestBody>,
         caution: Caution,
         settings: &Settings,
-    ) -> Result<(Response<Incoming>, Lease), Failure> {
+    ) -> Result<(Response<Incoming>, Link), Failure> {
         let progress = match request.body() {
             RequestBody::Client(body) => Some(Rc::clone(body.progress())),
             RequestBody::Empty => None,
         };
         let mut attempt = 1;
         loop {
-            let (mut link, reused) = self.link(upstream, caution, settings).await?;
+            let (mut link, reused) = self.link(shelf, upstream, caution, settings).await?;
             let received = link.received();
             let sending = link.sender.try_send_request(request);
             let mut error = match self
                 .in_time(sending, progress.as_deref(), settings.response_timeout)
                 .await
             {
-                Some(Ok(answer)) => return Ok((answer, self.pool.lease(upstream, link))),
+                Some(Ok(answer)) => return Ok((answer, link)),
                 Some(Err(error)) => error,
                 None => return Err(Failure::Timeout(settings.response_timeout)),
             };
@@ -154,6 +155,7 @@ impl Forwarder {
 
     async fn link(
         &self,
+        shelf: &Shelf,
         upstream: &Upstream,
         caution: Caution,
         settings: &Settings,
@@ -161,7 +163,7 @@ impl Forwarder {
         let must_live = caution == Caution::Once;
         let idle = match caution {
             Caution::Fresh => None,
-            _ => self.pool.take(upstream, settings.pool_idle_timeout, must_live),
+            _ => shelf.take(settings.pool_idle_timeout, must_live),
         };
         match idle {
             Some(link) => Ok((link, true)),
@@ -178,19 +180,18 @@ impl Forwarder {
         limit: Duration,
     ) -> Option<T> {
         let mut answer = pin!(answer);
-        let mut deadline = Instant::now() + limit;
+        let mut deadline = self.clock.after(limit);
         loop {
-            if let Ok(answer) = timeout_at(deadline, &mut answer).await {
+            if let Some(answer) = self.clock.by(deadline, answer.as_mut()).await {
                 return Some(answer);
             }
             let progress = progress?;
-            let idle = Duration::from_millis(self.clock.now().saturating_sub(progress.last()));
             if progress.is_waiting_for_client() {
-                deadline = Instant::now() + limit;
-            } else if idle < limit {
-                deadline = Instant::now() + (limit - idle);
-            } else {
+                deadline = self.clock.after(limit);
+            } else if self.clock.is_past(progress.last(), limit) {
                 return None;
+            } else {
+                deadline = self.clock.after(TICK);
             }
         }
     }

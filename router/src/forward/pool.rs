@@ -4,27 +4,30 @@
 //! likely to have been closed by the other side meanwhile. Each upstream's health is noted too, so that an outage is logged
 //! once when it begins and once when it is over, and not per request.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::link::Link;
+use crate::clock::Clock;
 use crate::config::Upstream;
-use crate::watch::Clock;
 
 /// Idle connections by upstream address.
 #[derive(Debug)]
 pub struct Pool {
     clock: Clock,
-    upstreams: RefCell<HashMap<String, Shelf>>,
+    /// A handful, so that looking through them is quicker than hashing an address.
+    shelves: RefCell<Vec<Rc<Shelf>>>,
 }
 
-#[derive(Debug, Default)]
-struct Shelf {
+/// One upstream's.
+#[derive(Debug)]
+pub struct Shelf {
+    authority: String,
+    clock: Clock,
     /// The one used last is at the end.
-    idle: Vec<Idle>,
-    is_failing: bool,
+    idle: RefCell<Vec<Idle>>,
+    is_failing: Cell<bool>,
 }
 
 #[derive(Debug)]
@@ -33,13 +36,11 @@ struct Idle {
     since: u64,
 }
 
-/// A connection in use, which goes back to its pool when its answer has been read to the end.
+/// A connection in use, which goes back to its shelf when its answer has been read to the end.
 #[derive(Debug)]
 pub struct Lease {
-    pool: Rc<Pool>,
-    authority: String,
-    /// The connection.
-    pub link: Link,
+    shelf: Rc<Shelf>,
+    link: Link,
 }
 
 impl Pool {
@@ -47,19 +48,49 @@ impl Pool {
     pub fn new(clock: Clock) -> Self {
         Self {
             clock,
-            upstreams: RefCell::default(),
+            shelves: RefCell::default(),
         }
     }
 
+    /// An upstream's shelf.
+    pub fn shelf(&self, upstream: &Upstream) -> Rc<Shelf> {
+        let mut shelves = self.shelves.borrow_mut();
+        if let Some(shelf) = shelves.iter().find(|shelf| shelf.authority == upstream.authority) {
+            return Rc::clone(shelf);
+        }
+        let shelf = Rc::new(Shelf {
+            authority: upstream.authority.clone(),
+            clock: self.clock.clone(),
+            idle: RefCell::default(),
+            is_failing: Cell::new(false),
+        });
+        shelves.push(Rc::clone(&shelf));
+        shelf
+    }
+
+    /// Closes what has been idle for too long, and all connections to upstreams that are no longer in use.
+    pub fn tidy(&self, upstreams: &[Upstream], limit: Duration) {
+        self.shelves.borrow_mut().retain(|shelf| {
+            let in_use = upstreams
+                .iter()
+                .any(|upstream| upstream.authority == shelf.authority);
+            shelf
+                .idle
+                .borrow_mut()
+                .retain(|idle| in_use && !self.clock.is_past(idle.since, limit) && !idle.link.is_closed());
+            in_use
+        });
+    }
+}
+
+impl Shelf {
     /// An idle connection, if there is one. With `must_live` the kernel is asked whether it still stands.
-    pub fn take(&self, upstream: &Upstream, limit: Duration, must_live: bool) -> Option<Link> {
-        let mut upstreams = self.upstreams.borrow_mut();
-        let idle = &mut upstreams.get_mut(&upstream.authority)?.idle;
-        let oldest = self.oldest_usable(limit);
+    pub fn take(&self, limit: Duration, must_live: bool) -> Option<Link> {
+        let mut idle = self.idle.borrow_mut();
         let mut at = idle.len();
         while at > 0 {
             at -= 1;
-            if idle[at].since < oldest {
+            if self.clock.is_past(idle[at].since, limit) {
                 idle.drain(..=at);
                 return None;
             }
@@ -79,31 +110,14 @@ impl Pool {
         None
     }
 
-    /// A lease on a connection.
-    pub fn lease(self: &Rc<Self>, upstream: &Upstream, link: Link) -> Lease {
-        Lease {
-            pool: Rc::clone(self),
-            authority: upstream.authority.clone(),
-            link,
-        }
-    }
-
-    /// Closes what has been idle for too long, and all connections to upstreams that are no longer in use.
-    pub fn tidy(&self, upstreams: &[Upstream], limit: Duration) {
-        let oldest = self.oldest_usable(limit);
-        self.upstreams.borrow_mut().retain(|authority, shelf| {
-            shelf
-                .idle
-                .retain(|idle| idle.since >= oldest && !idle.link.is_closed());
-            upstreams.iter().any(|upstream| upstream.authority == *authority)
-        });
+    /// A lease on a connection that was taken from here, or will be put here.
+    pub fn lease(self: Rc<Self>, link: Link) -> Lease {
+        Lease { shelf: self, link }
     }
 
     /// Notes that an exchange failed, and logs if that is news.
     pub fn note_failure(&self, upstream: &Upstream, error: &dyn std::fmt::Display) {
-        let mut upstreams = self.upstreams.borrow_mut();
-        let shelf = upstreams.entry(upstream.authority.clone()).or_default();
-        if std::mem::replace(&mut shelf.is_failing, true) {
+        if self.is_failing.replace(true) {
             tracing::debug!(upstream = upstream.name, "upstream {error}");
         } else {
             tracing::warn!(
@@ -114,46 +128,23 @@ impl Pool {
         }
     }
 
-    /// Notes that a connection was made, and logs if that is news.
+    /// Notes that there was an answer, and logs if that is news.
     pub fn note_success(&self, upstream: &Upstream) {
-        let mut upstreams = self.upstreams.borrow_mut();
-        if let Some(shelf) = upstreams
-            .get_mut(&upstream.authority)
-            .filter(|shelf| shelf.is_failing)
-        {
-            shelf.is_failing = false;
+        if self.is_failing.replace(false) {
             tracing::info!(upstream = upstream.name, "upstream answers again");
         }
-    }
-
-    fn oldest_usable(&self, limit: Duration) -> u64 {
-        self.clock
-            .now()
-            .saturating_sub(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX))
     }
 }
 
 impl Lease {
     /// Gives the connection back for the next request.
     pub fn give_back(self) {
-        if self.link.is_closed() {
-            return;
-        }
-        let since = self.pool.clock.now();
-        let mut upstreams = self.pool.upstreams.borrow_mut();
-        let idle = Idle {
-            link: self.link,
-            since,
-        };
-        match upstreams.get_mut(&self.authority) {
-            Some(shelf) => shelf.idle.push(idle),
-            None => drop(upstreams.insert(
-                self.authority,
-                Shelf {
-                    idle: vec![idle],
-                    is_failing: false,
-                },
-            )),
+        if !self.link.is_closed() {
+            let since = self.shelf.clock.now();
+            self.shelf.idle.borrow_mut().push(Idle {
+                link: self.link,
+                since,
+            });
         }
     }
 }

@@ -1,0 +1,54 @@
+//! Where a request comes from and what it asks for: the peer and the host, in the forms in which upstreams are told.
+//!
+//! For the plan and the outbound head. A connection's requests nearly always name the same host, so each connection keeps
+//! its last origin ([`crate::watch::Connection::origin`]) and the texts are made once, not per request.
+
+use std::net::IpAddr;
+
+use http::header::HeaderValue;
+
+/// Peer and host.
+#[derive(Debug)]
+pub struct Origin {
+    /// The other end of the connection.
+    pub peer: IpAddr,
+    /// The host as the client named it, with its port.
+    pub host: Option<String>,
+    /// The host as a header value.
+    pub host_value: Option<HeaderValue>,
+    /// The peer as `X-Forwarded-For` has it.
+    pub forwarded_for: HeaderValue,
+    /// Peer, protocol and host as `Forwarded` has them (RFC 7239).
+    pub forwarded: HeaderValue,
+}
+
+impl Origin {
+    /// Puts the texts together; refuses what is no host.
+    pub fn new(peer: IpAddr, host: Option<&str>) -> Result<Self, &'static str> {
+        let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+,;=".contains(&byte);
+        let host = host.filter(|host| !host.is_empty());
+        if host.is_some_and(|host| !host.bytes().all(is_host)) {
+            return Err("the Host is not one");
+        }
+        let value = |text: &str| HeaderValue::from_str(text).map_err(|_| "the Host is not one");
+        let address = peer.to_string();
+        let named = host.map(|host| format!(";host=\"{host}\"")).unwrap_or_default();
+        Ok(Self {
+            peer,
+            host: host.map(str::to_owned),
+            host_value: host.map(value).transpose()?,
+            forwarded_for: value(&address)?,
+            forwarded: value(&format!("for={};proto=http{named}", node(&address)))?,
+        })
+    }
+}
+
+/// RFC 7239 wants IPv6 addresses in brackets and quotes.
+pub fn node(address: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    match address.parse::<IpAddr>() {
+        Ok(IpAddr::V6(address)) => format!("\"[{address}]\""),
+        _ if address.bytes().all(plain) => address.to_owned(),
+        _ => "unknown".to_owned(),
+    }
+}
