@@ -1,4 +1,30 @@
 //! The strangler router: sends each request to the monolith or to the service extracted from it, as one file says.
+//!
+//! For teams that split a monolith, and for whoever changes this code. The router knows nothing of what the upstreams do:
+//! `banyan.toml` with any two HTTP servers behind it is a complete set-up.
+//!
+//! # The life of a request
+//!
+//! 1. [`server`] has accepted a connection on one of its worker threads; [`watch`] keeps an eye on it, so that a client who
+//!    stands still is cut off. actix-http reads the head. What is not HTTP is answered there, dressed as our problem.
+//! 2. [`exchange::serve`] begins. [`expect`] comes before it if the client waits for `100 Continue`; [`upgrade`] takes its
+//!    place if the client wants to leave HTTP.
+//! 3. [`plan::Plan::make`] takes the current [`snapshot`] (one for the whole request, whatever is reloaded meanwhile), names
+//!    the request ([`identity`]) and asks [`choose::choose`] who serves it: [`path`] says what the path can mean, [`table`]
+//!    which route that is, and the route's mode, with the client's bucket if it is a canary, which side.
+//!    A path whose readings belong to different routes is refused; a path that no route matches is the monolith's.
+//! 4. [`forward::headers`] writes the head for the upstream: end-to-end fields as they came, and our word on where the
+//!    request comes from. [`forward::Forwarder::send`] takes an idle connection from the worker's own
+//!    [`forward::pool`], or opens one, and sends; the body follows piece by piece ([`forward::body`]).
+//! 5. The upstream's head comes back. [`exchange`] adds `x-served-by` and `x-served-why`, and the body follows piece by
+//!    piece ([`forward::answer`]); when it has ended, the connection goes back to the pool. If there is no answer, the
+//!    client gets a [`problem`] whose type says that it was the router who spoke.
+//!
+//! Beside that: [`reload`] follows the file and swaps the snapshot, [`admin`] tells operators what is being served, [`cli`]
+//! is the command line, and `banyan why` walks steps 3's path without sending anything.
+//!
+//! Architecture Invariants: nothing but [`forward::convert`] knows both `http` versions; nothing but [`forward`] knows the
+//! HTTP client; [`choose`], [`path`] and [`table`] are pure; no state is shared between workers but the snapshot.
 
 pub mod admin;
 pub mod choose;

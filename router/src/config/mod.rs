@@ -1,7 +1,7 @@
 //! The config file: what it may say, read and checked whole before anything acts on it.
 //!
 //! For `serve`, `check`, `routes`, `why` and the reload, which all come through [`Config::load`], so that what `check`
-//! accepts is what `serve` runs. Reading happens in two steps: [`document`] turns TOML into typed values and [`rules`] holds
+//! accepts is what `serve` runs. Reading happens in two steps: `document` turns TOML into typed values and `rules` holds
 //! them against each other. Neither stops at the first mistake: whoever mends a file wants the whole list.
 //!
 //! Architecture Invariant: a [`Config`] that exists is valid. Nothing behind this door checks again.

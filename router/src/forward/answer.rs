@@ -37,10 +37,10 @@ struct Streamed {
     incoming: Incoming,
     framing: Framing,
     lease: Option<Lease>,
-    /// A chunk whose size has been written.
+    /// What remains to be written of a chunk: its data, then the end of its line.
     chunk: Option<Bytes>,
+    must_end_line: bool,
     trailers: BytesMut,
-    is_first: bool,
     is_done: bool,
 }
 
@@ -79,8 +79,8 @@ impl AnswerBody {
             framing,
             lease,
             chunk: None,
+            must_end_line: false,
             trailers: BytesMut::new(),
-            is_first: true,
             is_done: false,
         };
         Self {
@@ -129,8 +129,12 @@ impl MessageBody for AnswerBody {
 
 impl Streamed {
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, PayloadError>>> {
-        if let Some(chunk) = self.chunk.take() {
-            return Poll::Ready(Some(Ok(chunk)));
+        if let Some(data) = self.chunk.take() {
+            return Poll::Ready(Some(Ok(data)));
+        }
+        // At once and not with the next chunk, since some clients wait for it before they look at the data.
+        if std::mem::take(&mut self.must_end_line) {
+            return Poll::Ready(Some(Ok(Bytes::from_static(b"\r\n"))));
         }
         while !self.is_done {
             match std::task::ready!(Pin::new(&mut self.incoming).poll_frame(context)) {
@@ -165,19 +169,15 @@ impl Streamed {
         if self.framing != Framing::Chunked {
             return data;
         }
-        let before = if std::mem::take(&mut self.is_first) {
-            ""
-        } else {
-            "\r\n"
-        };
-        let size = format!("{before}{:x}\r\n", data.len());
+        let size = format!("{:x}\r\n", data.len());
         self.chunk = Some(data);
+        self.must_end_line = true;
         size.into()
     }
 
     fn last_chunk(&mut self) -> Bytes {
         let mut end = BytesMut::with_capacity(self.trailers.len() + 8);
-        end.put_slice(if self.is_first { b"0\r\n" } else { b"\r\n0\r\n" });
+        end.put_slice(b"0\r\n");
         end.put_slice(&self.trailers);
         end.put_slice(b"\r\n");
         end.freeze()

@@ -22,6 +22,8 @@ use crate::config::Upstream;
 
 /// Upstreams may send longer heads than clients may.
 const MAX_ANSWER_HEADERS: usize = 256;
+/// How much of a message is held at a time, per direction; also the longest head of an answer.
+const BUFFER: usize = 64 * 1024;
 
 /// A connection on which requests can be sent, one at a time.
 #[derive(Debug)]
@@ -72,6 +74,7 @@ impl Link {
         };
         let (sender, connection) = http1::Builder::new()
             .max_headers(MAX_ANSWER_HEADERS)
+            .max_buf_size(BUFFER)
             .handshake(TokioIo::new(io))
             .await?;
         tokio::task::spawn_local(async move {

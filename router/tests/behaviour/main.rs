@@ -1,0 +1,21 @@
+//! The router's behaviour, seen from outside: the program runs, clients and upstreams are raw sockets.
+//!
+//! Raw on purpose: a comfortable client or server would tidy up just what is to be looked at.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a panic in a test is a report"
+)]
+#![allow(clippy::print_stdout, reason = "figures are worth seeing")]
+
+mod canary;
+mod check;
+mod faults;
+mod framing;
+mod headers;
+mod paths;
+mod reload;
+mod streaming;
+mod support;
+mod switching;

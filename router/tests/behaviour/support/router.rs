@@ -1,0 +1,158 @@
+//! The program under test, on ports of its own and with a config of its own.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+
+use tempfile::TempDir;
+
+use super::Client;
+
+/// The path of the program.
+pub(crate) const BANYAN: &str = env!("CARGO_BIN_EXE_banyan");
+
+/// A running router. It is killed when dropped.
+pub(crate) struct Router {
+    pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    pub(crate) file: PathBuf,
+    process: Child,
+    _folder: TempDir,
+}
+
+/// A config for two upstreams with one module whose routes are given. `router` goes into `[router]`.
+pub(crate) fn config(router: &str, monolith: SocketAddr, service: SocketAddr, routes: &str) -> String {
+    format!(
+        "[router]\nworkers = 2\n{router}\n[upstreams]\nmonolith = \"http://{monolith}\"\ncatalog = \"http://{service}\"\n\
+         [modules.catalog]\nservice = \"catalog\"\n{routes}"
+    )
+}
+
+/// One route.
+pub(crate) fn route(name: &str, rule: &str, mode: &str) -> String {
+    format!("[[modules.catalog.routes]]\nname = \"{name}\"\nmatch = \"{rule}\"\nmode = {mode}\n")
+}
+
+impl Router {
+    /// Starts the router with this config and waits until its ports are bound.
+    pub(crate) fn start(config: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("banyan.toml");
+        std::fs::write(&file, config).unwrap();
+        let mut process = Command::new(BANYAN)
+            .args([
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--admin",
+                "127.0.0.1:0",
+                "--config",
+            ])
+            .arg(&file)
+            .env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or("off".to_owned()))
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let address = |key: &str| {
+            let value = line.split_whitespace().find_map(|word| word.strip_prefix(key));
+            value
+                .unwrap_or_else(|| panic!("no {key} in {line:?}"))
+                .parse()
+                .unwrap()
+        };
+        let (address, admin) = (address("router="), address("admin="));
+        Self {
+            address,
+            admin,
+            file,
+            process,
+            _folder: folder,
+        }
+    }
+
+    /// A connection to the clients' port.
+    pub(crate) async fn connect(&self) -> Client {
+        Client::connect(self.address).await
+    }
+
+    /// Replaces the config file as editors do: a new file is moved over the old one.
+    pub(crate) fn write(&self, config: &str) {
+        let beside = self.file.with_extension("new");
+        std::fs::write(&beside, config).unwrap();
+        std::fs::rename(&beside, &self.file).unwrap();
+    }
+
+    /// What the admin port says.
+    pub(crate) async fn ask_admin(&self, path: &str) -> (u16, serde_json::Value) {
+        let mut client = Client::connect(self.admin).await;
+        let answer = client.get(path).await;
+        (answer.status, serde_json::from_slice(&answer.body).unwrap())
+    }
+
+    /// What `banyan why` says about a request, as JSON.
+    pub(crate) fn why(&self, arguments: &[&str]) -> serde_json::Value {
+        let output = run(&[
+            &["why", "--json", "--config", self.file.to_str().unwrap()],
+            arguments,
+        ]
+        .concat());
+        assert!(
+            output.status.success(),
+            "why {arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// The process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Sends a signal by name.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill")
+            .args([&format!("-{name}"), &self.pid().to_string()])
+            .status()
+            .unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for the process to end by itself.
+    pub(crate) async fn ended(mut self) -> ExitStatus {
+        super::soon("the router to end", async {
+            loop {
+                if let Some(status) = self.process.try_wait().unwrap() {
+                    return status;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        })
+        .await
+    }
+
+    /// A figure of `/proc/PID/status` in KiB, such as `VmRSS`.
+    pub(crate) fn memory(&self, key: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with(key)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Router {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _gone = self.process.kill();
+        let _gone = self.process.wait();
+    }
+}
+
+/// Runs the program to its end.
+pub(crate) fn run(arguments: &[&str]) -> Output {
+    Command::new(BANYAN).args(arguments).output().unwrap()
+}
