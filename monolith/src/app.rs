@@ -9,6 +9,7 @@ use chassis::health::Readiness;
 use diesel_migrations::EmbeddedMigrations;
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use crate::accounts::{self, Accounts};
 use crate::carts::{self, Carts};
 use crate::catalog::{self, Catalog};
 use crate::config::Settings;
@@ -54,6 +55,7 @@ pub struct App {
     inventory: Inventory,
     carts: Carts,
     notifications: Notifications,
+    accounts: Accounts,
     sink: Sink,
 }
 
@@ -62,16 +64,20 @@ impl App {
     pub fn assemble(settings: &Settings) -> Result<Self, StartError> {
         let db = Db::open(settings.database.reveal(), &settings.pool)?;
         // Opened first, for it makes the pair of keys when there is none.
-        let _issuer = Issuer::open(&settings.auth.key_file)?;
+        let issuer = Issuer::open(&settings.auth.key_file)?;
         let verifier = Verifier::open(&public_key_file(settings))?;
         let flags = Sources::new(settings.flags.clone(), settings.flags_file.clone()).follow()?;
         let catalog = Catalog::new(db.clone(), &settings.catalog, flags)?;
         let inventory = Inventory::new(db.clone(), catalog.clone());
         let carts = Carts::new(db.clone(), catalog.clone());
         let notifications = Notifications::new(db.clone());
+        let ttl = settings.auth.session_ttl_s;
+        let accounts = Accounts::new(db.clone(), notifications.clone(), issuer, ttl);
+        let verifier = verifier.asking(accounts.session_check());
         let sink = Sink::parse(&settings.notifications.sink)?;
         Ok(Self {
             notifications,
+            accounts,
             sink,
             db,
             verifier,
@@ -99,6 +105,7 @@ impl App {
         config.app_data(Data::new(self.inventory.clone()));
         config.app_data(Data::new(self.carts.clone()));
         config.app_data(Data::new(self.notifications.clone()));
+        config.app_data(Data::new(self.accounts.clone()));
         routes(config);
     }
 }
@@ -109,6 +116,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
     config.configure(inventory::routes);
     config.configure(carts::routes);
     config.configure(notifications::routes);
+    config.configure(accounts::routes);
 }
 
 /// Where the public key stands: beside the private one.

@@ -3,6 +3,7 @@
 //! Read `app.rs` first: it is the only file that names every module. Each module is a folder: `mod.rs` says what it
 //! owns and what others may ask of it, `http.rs` holds its routes, `model.rs` its rules, `store.rs` its SQL.
 
+pub mod accounts;
 pub mod app;
 pub mod carts;
 pub mod catalog;

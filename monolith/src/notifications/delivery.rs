@@ -55,7 +55,7 @@ async fn send_mail(db: &Db, sink: &Sink) -> Result<bool, Error> {
     match sent {
         Ok(Ok(())) => {
             db.write(move |conn| Ok::<_, Error>(store::sent(conn, id)?))
-                .await?
+                .await?;
         }
         Ok(Err(error)) => {
             tracing::warn!(notification = id, attempts, error = ?error, "not sent");
