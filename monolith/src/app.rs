@@ -16,6 +16,7 @@ use crate::config::Settings;
 use crate::flags::{FlagError, Sources};
 use crate::inventory::{self, Inventory};
 use crate::notifications::{self, Notifications, Sink, SinkError};
+use crate::seed;
 
 /// The migrations of the shop.
 pub const MIGRATIONS: Migrations = Migrations {
@@ -96,6 +97,11 @@ impl App {
     /// What readiness depends on.
     pub fn readiness(&self) -> Readiness {
         Readiness::new(self.db.clone(), MIGRATIONS)
+    }
+
+    /// Fills the shop with generated goods.
+    pub fn seed(&self, order: &seed::Order) -> Result<seed::Report, seed::Error> {
+        seed::run(&self.db, &self.catalog, &self.inventory, order)
     }
 
     /// Gives the handlers their modules, and the server its routes.

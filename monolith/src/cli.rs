@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::app::{self, App, MIGRATIONS};
 use crate::config::{self, Settings};
+use crate::seed::{Order, Report};
 
 /// The shop before anything was extracted from it: one process, one database, eight modules.
 #[derive(Debug, Parser)]
@@ -22,6 +23,7 @@ MONOLITH_AUTH__KEY_FILE, …), then the command line.
 Examples:
   monolith serve --migrate                                 a shop on SQLite in ./shop.db
   monolith serve --database postgres://shop@localhost/shop the same on PostgreSQL
+  monolith seed --products 3000                            goods to look at
   monolith token --role staff                              a token for `Authorization: Bearer`"
 )]
 struct Cli {
@@ -37,6 +39,8 @@ enum Command {
     Serve(Serve),
     /// Bring the database schema up to date
     Migrate,
+    /// Fill the shop with generated goods; running it again doubles nothing
+    Seed(Seed),
     /// Print the OpenAPI document
     Openapi,
     /// Print a session token for staff or for another service
@@ -54,6 +58,16 @@ struct Serve {
     /// File whose [flags] table is followed: the router's banyan.toml
     #[arg(long, value_name = "FILE")]
     flags: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct Seed {
+    /// How many different products
+    #[arg(long, value_name = "N")]
+    products: usize,
+    /// Units of each in stock; without it, a plausible number that is different for each
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..=1_000_000_000))]
+    stock: Option<i64>,
 }
 
 #[derive(Debug, Args)]
@@ -97,6 +111,7 @@ fn run(cli: Cli) -> Result<(), Failed> {
             serve(&settings)
         }
         Command::Migrate => bring_up_to_date(&config::load(&common, None, None)?),
+        Command::Seed(Seed { products, stock }) => fill(&config::load(&common, None, None)?, products, stock),
         Command::Openapi => print(&document().to_pretty_json()?),
         Command::Token(token) => print(&sign(&config::load(&common, None, None)?, token)?),
     }
@@ -114,6 +129,24 @@ fn serve(settings: &Settings) -> Result<(), Failed> {
             move |config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>| app.configure(config);
         chassis::server::run("monolith", &settings.listen, &settings.server, readiness, routes).await?;
         Ok(())
+    })
+}
+
+fn fill(settings: &Settings, products: usize, stock: Option<i64>) -> Result<(), Failed> {
+    actix_web::rt::System::new().block_on(async {
+        let app = App::assemble(settings)?;
+        if let Some(obstacle) = app.readiness().obstacle().await {
+            return Err(obstacle.into());
+        }
+        let currency = settings.currency.clone();
+        let Report { added, stocked } = app.seed(&Order {
+            products,
+            stock,
+            currency,
+        })?;
+        print(&format!(
+            "{added} products added, {stocked} got their first stock"
+        ))
     })
 }
 

@@ -13,4 +13,5 @@ pub mod flags;
 pub mod inventory;
 pub mod money;
 pub mod notifications;
+pub mod seed;
 pub mod sku;

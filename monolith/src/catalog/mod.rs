@@ -15,7 +15,7 @@ mod store;
 
 use std::collections::HashMap;
 
-use chassis::db::{self, Db};
+use chassis::db::{self, Conn, Db};
 
 use crate::config::CatalogService;
 use crate::flags::{Adapter, LiveFlags};
@@ -33,6 +33,23 @@ pub struct Product {
     /// What it is called.
     pub name: String,
     /// What it costs now.
+    pub price: Money,
+    /// Whether it can be bought.
+    pub on_sale: bool,
+}
+
+/// A product that comes in bulk: from imported books, or generated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Imported {
+    /// How it is addressed.
+    pub sku: String,
+    /// What it is called.
+    pub name: String,
+    /// What is said about it; may be empty.
+    pub description: String,
+    /// Slug of its category.
+    pub category: String,
+    /// What it costs.
     pub price: Money,
     /// Whether it can be bought.
     pub on_sale: bool,
@@ -96,6 +113,12 @@ impl Catalog {
             .into_iter()
             .map(|product| (product.sku.clone(), product))
             .collect())
+    }
+
+    /// Adds the products whose SKU was never used, in the caller's transaction, and tells how many that were. Always on
+    /// this process's own tables: what a service owns is imported there.
+    pub fn import(&self, conn: &mut Conn, products: &[Imported]) -> Result<usize, Error> {
+        Ok(store::import::add_missing(conn, products)?)
     }
 
     /// The product with this SKU.

@@ -44,6 +44,10 @@ impl Status {
         }
     }
 
+    pub(crate) fn of(on_sale: bool) -> Self {
+        if on_sale { Self::Active } else { Self::Discontinued }
+    }
+
     /// Reads what the database holds; a CHECK constraint keeps it to the two words.
     pub(crate) fn stored(word: &str) -> Self {
         if word == "active" {

@@ -130,6 +130,12 @@ impl Inventory {
         movements::add(conn, sku, Kind::Receipt, quantity, reference).map(drop)
     }
 
+    /// The levels of these products, by SKU; those that were never in stock are left out.
+    pub fn levels(&self, conn: &mut Conn, skus: &[String]) -> Result<Vec<Level>, Error> {
+        let limit = i64::try_from(skus.len()).unwrap_or(i64::MAX);
+        Ok(levels::list(conn, Some(skus), None, limit)?)
+    }
+
     /// Levels of which at most `threshold` units are available, scarcest first, then by SKU; after that place.
     pub fn low(
         &self,

@@ -1,6 +1,7 @@
 //! The SQL of the catalog, and nothing else.
 
 pub(crate) mod history;
+pub(crate) mod import;
 
 use chassis::db::Conn;
 use chassis::time::now;
