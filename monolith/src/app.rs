@@ -16,6 +16,7 @@ use crate::config::Settings;
 use crate::flags::{FlagError, Sources};
 use crate::inventory::{self, Inventory};
 use crate::notifications::{self, Notifications, Sink, SinkError};
+use crate::reports::{self, Reports};
 use crate::seed;
 
 /// The migrations of the shop.
@@ -55,6 +56,7 @@ pub struct App {
     catalog: Catalog,
     inventory: Inventory,
     carts: Carts,
+    reports: Reports,
     notifications: Notifications,
     accounts: Accounts,
     sink: Sink,
@@ -71,6 +73,7 @@ impl App {
         let catalog = Catalog::new(db.clone(), &settings.catalog, flags)?;
         let inventory = Inventory::new(db.clone(), catalog.clone());
         let carts = Carts::new(db.clone(), catalog.clone());
+        let reports = Reports::new(db.clone(), catalog.clone(), inventory.clone());
         let notifications = Notifications::new(db.clone());
         let ttl = settings.auth.session_ttl_s;
         let accounts = Accounts::new(db.clone(), notifications.clone(), issuer, ttl);
@@ -85,6 +88,7 @@ impl App {
             catalog,
             inventory,
             carts,
+            reports,
         })
     }
 
@@ -110,6 +114,7 @@ impl App {
         config.app_data(Data::new(self.catalog.clone()));
         config.app_data(Data::new(self.inventory.clone()));
         config.app_data(Data::new(self.carts.clone()));
+        config.app_data(Data::new(self.reports.clone()));
         config.app_data(Data::new(self.notifications.clone()));
         config.app_data(Data::new(self.accounts.clone()));
         routes(config);
@@ -121,6 +126,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
     config.configure(catalog::routes);
     config.configure(inventory::routes);
     config.configure(carts::routes);
+    config.configure(reports::routes);
     config.configure(notifications::routes);
     config.configure(accounts::routes);
 }

@@ -13,5 +13,6 @@ pub mod flags;
 pub mod inventory;
 pub mod money;
 pub mod notifications;
+pub mod reports;
 pub mod seed;
 pub mod sku;
