@@ -19,10 +19,11 @@ mod store;
 use std::sync::Arc;
 
 use chassis::db::{self, Conn, Db};
+use chrono::NaiveDateTime;
 use tokio::sync::Notify;
 
 pub use http::routes;
-pub use model::{Kind, Notice};
+pub use model::{Kind, Notice, Told};
 pub use sink::{Sink, SinkError};
 
 /// Why the notifications module could not do it.
@@ -73,6 +74,17 @@ impl Notifications {
             self.wake.notify_one();
         }
         Ok(())
+    }
+
+    /// What a customer was told, latest first, then by id downwards; only before that moment and id, if they are given.
+    pub fn history(
+        &self,
+        conn: &mut Conn,
+        customer: i64,
+        before: Option<(NaiveDateTime, i64)>,
+        limit: i64,
+    ) -> Result<Vec<Told>, Error> {
+        Ok(store::history(conn, customer, before, limit)?)
     }
 
     /// Starts the worker that sends; goes on until the process ends.

@@ -56,6 +56,19 @@ pub struct Notice {
     pub body: String,
 }
 
+/// A notification as other modules see it.
+#[derive(Clone, Debug, PartialEq, Eq, diesel::Queryable)]
+pub struct Told {
+    /// Which.
+    pub id: i64,
+    /// When it was queued.
+    pub at: NaiveDateTime,
+    /// Its subject line.
+    pub subject: String,
+    /// Whether it was sent, waits or was given up: `sent`, `queued`, `failed`.
+    pub state: String,
+}
+
 /// A notification as it is stored.
 #[derive(Clone, Debug, diesel::Queryable)]
 pub(super) struct Notification {

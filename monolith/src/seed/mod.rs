@@ -41,16 +41,35 @@ pub struct Report {
 pub enum Error {
     /// The products could not be added.
     #[error("products could not be added")]
-    Catalog(#[from] catalog::Error),
+    Catalog(catalog::Error),
     /// The stock could not be received.
     #[error("stock could not be received")]
-    Inventory(#[from] inventory::Error),
+    Inventory(inventory::Error),
     /// The database failed.
     #[error("database")]
     Database(#[from] db::Error),
 }
 
 chassis::database_failure!(Error);
+
+// A failure of the database stays one, so that a transaction that was stopped is run again.
+impl From<catalog::Error> for Error {
+    fn from(error: catalog::Error) -> Self {
+        match error {
+            catalog::Error::Database(error) => Self::Database(error),
+            error => Self::Catalog(error),
+        }
+    }
+}
+
+impl From<inventory::Error> for Error {
+    fn from(error: inventory::Error) -> Self {
+        match error {
+            inventory::Error::Database(error) => Self::Database(error),
+            error => Self::Inventory(error),
+        }
+    }
+}
 
 /// Fills the shop. Shows a progress bar on a terminal.
 pub fn run(db: &Db, catalog: &Catalog, inventory: &Inventory, order: &Order) -> Result<Report, Error> {

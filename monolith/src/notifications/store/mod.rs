@@ -4,10 +4,11 @@ pub(super) mod webhooks;
 
 use chassis::db::Conn;
 use chassis::time::now;
+use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use diesel::result::QueryResult;
 
-use super::model::{MOST_ATTEMPTS, Notice, Notification, Preferences, claim, pause};
+use super::model::{MOST_ATTEMPTS, Notice, Notification, Preferences, Told, claim, pause};
 use super::schema::{notification_preferences as preferences_table, notifications};
 
 /// The columns of [`Notification`], in its order.
@@ -88,6 +89,31 @@ pub(super) fn of_customer(
         .limit(limit)
         .select(Columns::default())
         .load(conn)
+}
+
+/// What a customer was told, latest first, before the moment and id `before`.
+pub(super) fn history(
+    conn: &mut Conn,
+    customer: i64,
+    before: Option<(NaiveDateTime, i64)>,
+    limit: i64,
+) -> QueryResult<Vec<Told>> {
+    let mut query = notifications::table
+        .filter(notifications::customer_id.eq(customer))
+        .order((notifications::created_at.desc(), notifications::id.desc()))
+        .limit(limit)
+        .select((
+            notifications::id,
+            notifications::created_at,
+            notifications::subject,
+            notifications::state,
+        ))
+        .into_boxed();
+    if let Some((at, id)) = before {
+        let same = notifications::created_at.eq(at).and(notifications::id.lt(id));
+        query = query.filter(notifications::created_at.lt(at).or(same));
+    }
+    query.load(conn)
 }
 
 /// What a customer wants; the defaults until it said something.
