@@ -9,20 +9,22 @@
 //! 2. A usual path has one reading: split at `/`, each segment percent-decoded. `%70roducts` matches `products`
 //!    (RFC 3986 6.2.2.2), `a%20b` is one segment. Case counts, and so does a trailing slash.
 //! 3. An *unusual* path (dot segments, empty segments, `\`, `;`, encoded slashes or backslashes, doubly encoded octets;
-//!    plain or encoded, in any mixture) has many readings: all combinations of what upstreams are known to do are tried.
+//!    plain or encoded, in any mixture) has many readings: what upstreams are known to do is tried in every order.
 //!    If every reading belongs to the same route, or every reading to none, the request goes there, untouched. Otherwise
 //!    it is refused with 400. So legacy addresses that have nothing to do with any route go on working, and a switch of
 //!    mode never changes whether a path is refused.
 //! 4. A path that is no path is refused with 400: control characters (plain or encoded, NUL among them), broken
-//!    percent-encoding, an unusual path of more than 2 KiB.
+//!    percent-encoding, an unusual path of more than 1 KiB or of more readings than make sense.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 
 use crate::table::Piece;
 
-/// Unusual paths are read in up to 256 ways, so their length is bounded.
-const LONGEST_UNUSUAL: usize = 2048;
+/// Unusual paths are read in many ways, so their length is bounded.
+const LONGEST_UNUSUAL: usize = 1024;
+/// Honest addresses have a handful; what has more is an attempt at something.
+const MOST_STATES: usize = 128;
 
 /// What a path can mean.
 #[derive(Debug, PartialEq, Eq)]
@@ -73,10 +75,10 @@ pub fn read(path: &str) -> Reading<'_> {
     let empty = pieces.iter().rev().skip(1).any(|piece| piece.is_empty());
     match oddity.or(empty.then_some("empty-segment")) {
         None => Reading::Usual(pieces),
-        Some(_) if path.len() > LONGEST_UNUSUAL => Reading::Broken("it is unusual and longer than 2 KiB"),
-        Some(because) => Reading::Unusual {
-            readings: readings(bytes),
-            because,
+        Some(_) if path.len() > LONGEST_UNUSUAL => Reading::Broken("it is unusual and longer than 1 KiB"),
+        Some(because) => match readings(bytes) {
+            Some(readings) => Reading::Unusual { readings, because },
+            None => Reading::Broken("it can be read in too many ways"),
         },
     }
 }
@@ -138,109 +140,84 @@ fn decode(bytes: &[u8]) -> Option<Cow<'_, [u8]>> {
     Some(Cow::Owned(decoded))
 }
 
-/// Every distinct reading of an unusual path: what is left when each habit is either followed or not.
-fn readings(inner: &[u8]) -> Vec<Vec<Piece<'static>>> {
-    let applicable = applicable(inner);
-    let subsets = (0..=u8::MAX).filter(|habits| habits & !applicable == 0);
-    let all: HashSet<Vec<Vec<u8>>> = subsets.map(|habits| read_with(inner, habits)).collect();
-    all.into_iter()
-        .map(|pieces| pieces.into_iter().map(Cow::Owned).collect())
-        .collect()
-}
+/// A path on its way through an upstream: its segments, more or less decoded.
+type State = Vec<Vec<u8>>;
 
-// What upstreams are known to do to a path, in the order in which they do it.
-const RESOLVE_PLAIN_DOTS: u8 = 1;
-const DECODE_AGAIN: u8 = 2;
-const SPLIT_ENCODED_SLASH: u8 = 4;
-const SPLIT_BACKSLASH: u8 = 8;
-const CUT_PARAMETERS: u8 = 16;
-const MERGE_SLASHES_FIRST: u8 = 32;
-const RESOLVE_DOTS: u8 = 64;
-const MERGE_SLASHES: u8 = 128;
+/// What upstreams are known to do to a path. Some do one of these, some several, in this order or that, some twice over
+/// because there is a proxy of their own in front of them.
+const HABITS: [fn(&State) -> State; 6] = [
+    decode_once,
+    split_slashes,
+    split_backslashes,
+    cut_parameters,
+    resolve_dots,
+    merge_slashes,
+];
 
-/// The habits that can make a difference to this path.
-fn applicable(inner: &[u8]) -> u8 {
-    let fully = decode_fully(inner, true);
-    let mut habits = MERGE_SLASHES_FIRST | MERGE_SLASHES;
-    for (byte, habit) in [
-        (b'/', SPLIT_ENCODED_SLASH),
-        (b'\\', SPLIT_BACKSLASH),
-        (b';', CUT_PARAMETERS),
-        (b'.', RESOLVE_PLAIN_DOTS | RESOLVE_DOTS),
-    ] {
-        habits |= if fully.contains(&byte) { habit } else { 0 };
-    }
-    habits
-        | if fully == decode_fully(inner, false) {
-            0
-        } else {
-            DECODE_AGAIN
+/// Every distinct reading of an unusual path: what any sequence of habits can make of it, decoded. `None` if there is no
+/// end to them.
+fn readings(inner: &[u8]) -> Option<Vec<Vec<Piece<'static>>>> {
+    let mut seen: HashSet<State> = HashSet::new();
+    let mut waiting = vec![inner.split(|byte| *byte == b'/').map(<[u8]>::to_vec).collect()];
+    while let Some(state) = waiting.pop() {
+        if seen.contains(&state) {
+            continue;
         }
-}
-
-fn read_with(inner: &[u8], habits: u8) -> Vec<Vec<u8>> {
-    let has = |habit| habits & habit != 0;
-    let mut segments: Vec<Vec<u8>> = inner.split(|byte| *byte == b'/').map(<[u8]>::to_vec).collect();
-    if has(RESOLVE_PLAIN_DOTS) {
-        segments = resolve_dots(&segments);
-    }
-    for segment in &mut segments {
-        *segment = decode_fully(segment, has(DECODE_AGAIN));
-    }
-    if has(SPLIT_ENCODED_SLASH) {
-        segments = split_all(&segments, b'/');
-    }
-    if has(SPLIT_BACKSLASH) {
-        segments = split_all(&segments, b'\\');
-    }
-    if has(CUT_PARAMETERS) {
-        for segment in &mut segments {
-            let end = segment
-                .iter()
-                .position(|byte| *byte == b';')
-                .unwrap_or(segment.len());
-            segment.truncate(end);
+        if seen.len() == MOST_STATES {
+            return None;
         }
+        waiting.extend(HABITS.iter().map(|habit| habit(&state)));
+        seen.insert(state);
     }
-    if has(MERGE_SLASHES_FIRST) {
-        merge_slashes(&mut segments);
-    }
-    if has(RESOLVE_DOTS) {
-        segments = resolve_dots(&segments);
-    }
-    if has(MERGE_SLASHES) {
-        merge_slashes(&mut segments);
-    }
-    segments
+    let decoded: HashSet<State> = seen.iter().map(decode_once).collect();
+    let pieces = |state: State| state.into_iter().map(Cow::Owned).collect();
+    Some(decoded.into_iter().map(pieces).collect())
 }
 
-fn merge_slashes(segments: &mut Vec<Vec<u8>>) {
-    let last = segments.len().saturating_sub(1);
-    let mut number = 0..;
-    segments.retain(|segment| number.next() == Some(last) || !segment.is_empty());
+fn decode_once(state: &State) -> State {
+    let decoded = |segment: &Vec<u8>| decode(segment).map_or_else(|| segment.clone(), Cow::into_owned);
+    state.iter().map(decoded).collect()
 }
 
-fn decode_fully(segment: &[u8], again: bool) -> Vec<u8> {
-    let mut current = decode(segment).map_or_else(|| segment.to_vec(), Cow::into_owned);
-    if again {
-        while let Some(Cow::Owned(next)) = decode(&current) {
-            current = next;
-        }
-    }
-    current
+fn split_slashes(state: &State) -> State {
+    split(state, b'/')
 }
 
-fn split_all(segments: &[Vec<u8>], at: u8) -> Vec<Vec<u8>> {
-    segments
+fn split_backslashes(state: &State) -> State {
+    split(state, b'\\')
+}
+
+fn split(state: &State, at: u8) -> State {
+    state
         .iter()
         .flat_map(|segment| segment.split(|byte| *byte == at))
         .map(<[u8]>::to_vec)
         .collect()
 }
 
-fn resolve_dots(segments: &[Vec<u8>]) -> Vec<Vec<u8>> {
-    let mut resolved: Vec<Vec<u8>> = Vec::with_capacity(segments.len());
-    for segment in segments {
+fn cut_parameters(state: &State) -> State {
+    let cut = |segment: &Vec<u8>| {
+        segment
+            .split(|byte| *byte == b';')
+            .next()
+            .unwrap_or_default()
+            .to_vec()
+    };
+    state.iter().map(cut).collect()
+}
+
+fn merge_slashes(state: &State) -> State {
+    let last = state.len().saturating_sub(1);
+    let kept = state
+        .iter()
+        .enumerate()
+        .filter(|(at, segment)| *at == last || !segment.is_empty());
+    kept.map(|(_, segment)| segment.clone()).collect()
+}
+
+fn resolve_dots(state: &State) -> State {
+    let mut resolved = State::with_capacity(state.len());
+    for segment in state {
         match segment.as_slice() {
             b"." => {}
             b".." => drop(resolved.pop()),
@@ -248,7 +225,7 @@ fn resolve_dots(segments: &[Vec<u8>]) -> Vec<Vec<u8>> {
         }
     }
     // `/a/.` and `/a/b/..` name the folder, as `/a/` does.
-    if resolved.is_empty() || segments.last().is_some_and(|last| is_dots(last)) {
+    if resolved.is_empty() || state.last().is_some_and(|last| is_dots(last)) {
         resolved.push(Vec::new());
     }
     resolved

@@ -9,7 +9,8 @@
 //!
 //! What does not get through as it would directly: trailers of a *request* (actix's decoder drops them; those of an answer
 //! are passed on), informational answers other than `100 Continue` (actix cannot write them), the order of fields with
-//! different names, the case of field names, and a reason phrase that is not the usual one.
+//! different names, the case of field names, and a reason phrase that is not the usual one. A client that closes its
+//! sending side after the request counts as gone, since it cannot be told from one that is.
 
 pub mod answer;
 pub mod body;

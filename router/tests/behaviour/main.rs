@@ -15,6 +15,7 @@ mod faults;
 mod framing;
 mod headers;
 mod paths;
+mod readings;
 mod reload;
 mod streaming;
 mod support;
