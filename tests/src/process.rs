@@ -144,7 +144,10 @@ impl Server {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         let tail = lines[lines.len().saturating_sub(30)..].join("\n");
-        format!("--- {} said:\n{tail}\n", self.program)
+        if tail.is_empty() {
+            return format!("--- {} logged nothing\n", self.program);
+        }
+        format!("--- {} logged:\n{tail}\n", self.program)
     }
 
     /// Tells it to stop in order, and waits until it has.
