@@ -1,6 +1,7 @@
 //! Puts the shop together. The only file that names every module: what each is given here is all it can call.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use actix_web::web::Data;
 use chassis::auth::{Issuer, KeyError, Verifier};
@@ -16,6 +17,8 @@ use crate::config::Settings;
 use crate::flags::{FlagError, Sources};
 use crate::inventory::{self, Inventory};
 use crate::notifications::{self, Notifications, Sink, SinkError};
+use crate::orders::{self, Book, Orders};
+use crate::payments::{self, Payments};
 use crate::reports::{self, Reports};
 use crate::seed;
 
@@ -59,6 +62,8 @@ pub struct App {
     reports: Reports,
     notifications: Notifications,
     accounts: Accounts,
+    payments: Payments,
+    orders: Orders,
     sink: Sink,
 }
 
@@ -78,10 +83,20 @@ impl App {
         let ttl = settings.auth.session_ttl_s;
         let accounts = Accounts::new(db.clone(), notifications.clone(), issuer, ttl);
         let verifier = verifier.asking(accounts.session_check());
+        let book = Book::new(
+            inventory.clone(),
+            carts.clone(),
+            accounts.clone(),
+            notifications.clone(),
+        );
+        let payments = Payments::new(db.clone(), &settings.psp, Arc::new(book.clone()))?;
+        let orders = Orders::new(db.clone(), book, catalog.clone(), payments.clone());
         let sink = Sink::parse(&settings.notifications.sink)?;
         Ok(Self {
             notifications,
             accounts,
+            payments,
+            orders,
             sink,
             db,
             verifier,
@@ -96,6 +111,8 @@ impl App {
     pub fn start_workers(&self) {
         self.inventory.start();
         self.notifications.start(self.sink.clone());
+        self.payments.start();
+        self.orders.start();
     }
 
     /// What readiness depends on.
@@ -117,6 +134,8 @@ impl App {
         config.app_data(Data::new(self.reports.clone()));
         config.app_data(Data::new(self.notifications.clone()));
         config.app_data(Data::new(self.accounts.clone()));
+        config.app_data(Data::new(self.payments.clone()));
+        config.app_data(Data::new(self.orders.clone()));
         routes(config);
     }
 }
@@ -129,6 +148,8 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
     config.configure(reports::routes);
     config.configure(notifications::routes);
     config.configure(accounts::routes);
+    config.configure(payments::routes);
+    config.configure(orders::routes);
 }
 
 /// Where the public key stands: beside the private one.

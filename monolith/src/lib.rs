@@ -13,6 +13,8 @@ pub mod flags;
 pub mod inventory;
 pub mod money;
 pub mod notifications;
+pub mod orders;
+pub mod payments;
 pub mod reports;
 pub mod seed;
 pub mod sku;

@@ -1,0 +1,3 @@
+DROP TABLE psp_events;
+DROP TABLE refunds;
+DROP TABLE payments;
