@@ -70,8 +70,8 @@ async fn log_in(shop: &Shop) -> anyhow::Result<Caller<'_>> {
     Ok(Caller::new(shop, Some(token.to_owned())))
 }
 
-/// The provider keeps its own books: they must show one charge under the key.
-async fn charged_once(shop: &Shop, key: &str) -> anyhow::Result<()> {
+/// The provider keeps its own books: they must show one charge for the order.
+async fn charged_once(shop: &Shop, reference: &str) -> anyhow::Result<()> {
     let url = format!("http://{}/ledger", shop.addresses.psp);
     let ledger: Value = shop
         .client
@@ -82,11 +82,11 @@ async fn charged_once(shop: &Shop, key: &str) -> anyhow::Result<()> {
         .json()
         .await?;
     let entries = ledger["items"].as_array().context("a ledger has items")?;
-    let booked = |entry: &&Value| entry["kind"] == "charge" && entry["key"] == key;
+    let booked = |entry: &&Value| entry["kind"] == "charge" && entry["reference"] == reference;
     let charges = entries.iter().filter(booked).count();
     ensure!(
         charges == 1,
-        "the provider's ledger has {charges} charges for {key}: {ledger}"
+        "the provider's ledger has {charges} charges for {reference}: {ledger}"
     );
     Ok(())
 }
