@@ -24,6 +24,7 @@ session_ttl_s = 3600
 url = "http://127.0.0.1:8109"
 webhook_secret = "change-me-before-production"
 timeout_ms = 2000
+give_up_s = 60
 
 [notifications]
 sink = "file:outbox.jsonl"
@@ -85,6 +86,8 @@ pub struct Psp {
     pub webhook_secret: Secret,
     /// Milliseconds one call may take.
     pub timeout_ms: u64,
+    /// Seconds the provider gets to say what became of a charge, before the charge is undone and the payment failed.
+    pub give_up_s: i64,
 }
 
 /// Where notifications go.

@@ -100,7 +100,7 @@ async fn create_payment(
         capture,
     }): Json<CreatePayment>,
 ) -> Result<HttpResponse, Problem> {
-    let payables = Arc::clone(&port.payables);
+    let (payables, patience) = (Arc::clone(&port.payables), port.patience);
     let id = port
         .db
         .write(move |conn| {
@@ -125,6 +125,7 @@ async fn create_payment(
                 amount,
                 payment_method: &payment_method,
                 capture,
+                patience,
             };
             let id = store::insert(conn, &new)?;
             payables.charging(conn, order)?;

@@ -113,6 +113,7 @@ pub struct Payments {
     db: Db,
     psp: Psp,
     secret: WebhookSecret,
+    patience: chrono::Duration,
     payables: Arc<dyn Payables>,
     wake: Arc<Notify>,
 }
@@ -125,6 +126,7 @@ impl Payments {
             db,
             psp: Psp::new(settings)?,
             secret,
+            patience: chrono::Duration::seconds(settings.give_up_s),
             payables,
             wake: Arc::default(),
         })
@@ -145,6 +147,7 @@ impl Payments {
             amount,
             payment_method,
             capture: true,
+            patience: self.patience,
         };
         store::insert(conn, &new)
     }

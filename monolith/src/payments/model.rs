@@ -9,11 +9,6 @@ pub(super) fn claim() -> Duration {
     Duration::seconds(15)
 }
 
-/// How long the provider gets to say what became of a charge before its key is voided.
-pub(super) fn patience() -> Duration {
-    Duration::seconds(60)
-}
-
 /// The pause before the next attempt: 0.5 s, 1 s, 2 s, … up to 30 s.
 pub(super) fn pause(attempts: i64) -> Duration {
     Duration::milliseconds(500_i64 << attempts.clamp(0, 6)).min(Duration::seconds(30))
@@ -109,6 +104,8 @@ pub(super) struct NewPayment<'a> {
     pub(super) amount: &'a Money,
     pub(super) payment_method: &'a str,
     pub(super) capture: bool,
+    /// How long the provider gets to say what became of it.
+    pub(super) patience: Duration,
 }
 
 /// A refund.

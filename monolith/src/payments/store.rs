@@ -8,7 +8,7 @@ use diesel::result::QueryResult;
 use uuid::Uuid;
 
 use super::Error;
-use super::model::{NewPayment, Payment, Refund, State, claim, patience, pause};
+use super::model::{NewPayment, Payment, Refund, State, claim, pause};
 use super::schema::{payments, psp_events, refunds};
 use crate::money::Money;
 
@@ -81,7 +81,7 @@ pub(super) fn insert(conn: &mut Conn, new: &NewPayment<'_>) -> Result<i64, Error
             payments::refunded.eq(0),
             payments::attempts.eq(0),
             payments::next_at.eq(at + claim()),
-            payments::give_up_at.eq(at + patience()),
+            payments::give_up_at.eq(at + new.patience),
             payments::created_at.eq(at),
             payments::updated_at.eq(at),
         ))

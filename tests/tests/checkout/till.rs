@@ -1,0 +1,278 @@
+//! A shop and its payment provider, for one trial.
+
+use std::net::TcpListener;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use banyan_tests::process::Server;
+use banyan_tests::programs;
+use diesel::{Connection, PgConnection, RunQueryDsl};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+/// What the shop keeps its data in.
+#[derive(Clone, Debug)]
+pub(crate) enum Database {
+    Sqlite,
+    /// With the URL of a server to make a database on.
+    Postgres(Option<String>),
+}
+
+impl Database {
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgres(_) => "postgres",
+        }
+    }
+}
+
+/// A shop and its payment provider. Dropping it kills both and removes their data.
+pub(crate) struct Till {
+    monolith: Option<Server>,
+    psp: Option<Server>,
+    ports: [u16; 2],
+    shop_url: String,
+    created: Option<(String, String)>,
+    pub(crate) client: reqwest::Client,
+    pub(crate) token: String,
+    pub(crate) runtime: Runtime,
+    folder: TempDir,
+}
+
+impl Till {
+    pub(crate) fn open(database: &Database) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let (shop_url, created) = match database {
+            Database::Postgres(Some(server)) => create(server)?,
+            _ => (
+                format!("sqlite:{}", folder.path().join("shop.db").display()),
+                None,
+            ),
+        };
+        let mut till = Self {
+            monolith: None,
+            psp: None,
+            ports: [free_port()?, free_port()?],
+            shop_url,
+            created,
+            client: reqwest::Client::builder()
+                .no_proxy()
+                .timeout(Duration::from_secs(60))
+                .build()?,
+            token: String::new(),
+            runtime: tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()?,
+            folder,
+        };
+        till.start_psp()?;
+        till.start_shop()?;
+        let output = till
+            .command("monolith")
+            .args(["token", "--role", "staff"])
+            .output()?;
+        till.token = String::from_utf8(output.stdout)?.trim().to_owned();
+        Ok(till)
+    }
+
+    pub(crate) fn start_shop(&mut self) -> anyhow::Result<()> {
+        let mut command = self.command("monolith");
+        command.args([
+            "serve",
+            "--migrate",
+            "--listen",
+            &format!("127.0.0.1:{}", self.ports[0]),
+        ]);
+        let log = self.folder.path().join("monolith.log");
+        self.monolith = Some(self.runtime.block_on(Server::start(command, &log))?);
+        Ok(())
+    }
+
+    pub(crate) fn start_psp(&mut self) -> anyhow::Result<()> {
+        let mut command = self.command("psp-simulator");
+        command.args(["--listen", &format!("127.0.0.1:{}", self.ports[1])]);
+        command.args([
+            "--webhook-url",
+            &format!("http://127.0.0.1:{}/webhooks/psp", self.ports[0]),
+        ]);
+        let log = self.folder.path().join("psp.log");
+        self.psp = Some(self.runtime.block_on(Server::start(command, &log))?);
+        Ok(())
+    }
+
+    /// kill -9.
+    pub(crate) fn kill_shop(&mut self) {
+        let _entered = self.runtime.enter();
+        self.monolith = None;
+    }
+
+    /// kill -9.
+    pub(crate) fn kill_psp(&mut self) {
+        let _entered = self.runtime.enter();
+        self.psp = None;
+    }
+
+    pub(crate) fn logs(&self) -> String {
+        [&self.monolith, &self.psp]
+            .into_iter()
+            .flatten()
+            .map(Server::log)
+            .collect()
+    }
+
+    /// Sends a request as staff.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> anyhow::Result<(StatusCode, Value)> {
+        self.send_keyed(method, path, body, "").await
+    }
+
+    /// Sends a request as staff, with an idempotency key.
+    pub(crate) async fn send_keyed(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+        key: &str,
+    ) -> anyhow::Result<(StatusCode, Value)> {
+        let mut request = self
+            .client
+            .request(method, format!("http://127.0.0.1:{}{path}", self.ports[0]))
+            .bearer_auth(&self.token);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        if !key.is_empty() {
+            request = request.header("idempotency-key", key);
+        }
+        let answer = request.send().await?;
+        let status = answer.status();
+        let text = answer.text().await?;
+        Ok((status, serde_json::from_str(&text).unwrap_or(Value::Null)))
+    }
+
+    /// Adds a product, so many of it, and a customer; gives the customer's id.
+    pub(crate) async fn stock(&self, sku: &str, quantity: u32) -> anyhow::Result<i64> {
+        let product = json!({ "sku": sku, "name": "Mug", "category": "mugs", "price": { "amount": 250, "currency": "GBP" } });
+        let (status, answer) = self.send(Method::POST, "/api/products", Some(product)).await?;
+        ensure!(status == StatusCode::CREATED, "product: {status} {answer}");
+        let receipt = json!({ "kind": "receipt", "quantity": quantity });
+        let (status, answer) = self
+            .send(
+                Method::POST,
+                &format!("/api/stock/{sku}/movements"),
+                Some(receipt),
+            )
+            .await?;
+        ensure!(status == StatusCode::CREATED, "movement: {status} {answer}");
+        let customer = json!({ "email": "ann@example.org", "name": "Ann", "password": "correct horse" });
+        let (status, answer) = self.send(Method::POST, "/api/customers", Some(customer)).await?;
+        ensure!(status == StatusCode::CREATED, "customer: {status} {answer}");
+        answer["id"].as_i64().context("a customer has an id")
+    }
+
+    /// A new cart of the customer with one of the product; gives its id.
+    pub(crate) async fn cart(&self, customer: i64, sku: &str) -> anyhow::Result<i64> {
+        let (status, cart) = self
+            .send(
+                Method::POST,
+                "/api/carts",
+                Some(json!({ "customer_id": customer })),
+            )
+            .await?;
+        ensure!(status == StatusCode::CREATED, "cart: {status} {cart}");
+        let id = cart["id"].as_i64().context("a cart has an id")?;
+        let path = format!("/api/carts/{id}/items/{sku}");
+        let (status, answer) = self
+            .send(Method::PUT, &path, Some(json!({ "quantity": 1 })))
+            .await?;
+        ensure!(status == StatusCode::OK, "item: {status} {answer}");
+        Ok(id)
+    }
+
+    /// Orders what is in a cart, under a key made of the cart's id.
+    pub(crate) async fn order(&self, cart: i64, payment_method: &str) -> anyhow::Result<(StatusCode, Value)> {
+        let body = json!({ "cart_id": cart, "payment_method": payment_method });
+        self.send_keyed(Method::POST, "/api/orders", Some(body), &format!("cart-{cart}"))
+            .await
+    }
+
+    /// What the provider's own ledger says was captured: how often, and how much in all, less what went back.
+    pub(crate) async fn captured(&self) -> anyhow::Result<(i64, i64)> {
+        let url = format!("http://127.0.0.1:{}/ledger/summary", self.ports[1]);
+        let sums: Value = self.client.get(url).send().await?.json().await?;
+        let amount = |of: &str| sums[of]["GBP"].as_i64().unwrap_or(0);
+        Ok((
+            sums["captures"].as_i64().context("a number")?,
+            amount("captured") - amount("refunded"),
+        ))
+    }
+
+    /// All orders, once none is pending any more.
+    pub(crate) async fn decided(&self, within: Duration) -> anyhow::Result<Vec<Value>> {
+        let until = Instant::now() + within;
+        loop {
+            let (_, pending) = self.send(Method::GET, "/api/orders?state=pending", None).await?;
+            if pending["items"].as_array().is_some_and(Vec::is_empty) {
+                let (_, all) = self.send(Method::GET, "/api/orders?limit=100", None).await?;
+                return Ok(all["items"].as_array().cloned().unwrap_or_default());
+            }
+            ensure!(Instant::now() < until, "still pending: {pending}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// On hand and reserved.
+    pub(crate) async fn level(&self, sku: &str) -> anyhow::Result<(i64, i64)> {
+        let (_, level) = self.send(Method::GET, &format!("/api/stock/{sku}"), None).await?;
+        let number = |name: &str| level[name].as_i64().context("a level has numbers");
+        Ok((number("on_hand")?, number("reserved")?))
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(programs::path(program));
+        command
+            .current_dir(self.folder.path())
+            .env("MONOLITH_DATABASE", &self.shop_url)
+            .env("MONOLITH_PSP__URL", format!("http://127.0.0.1:{}", self.ports[1]))
+            .env("MONOLITH_PSP__TIMEOUT_MS", "1000")
+            .env("MONOLITH_PSP__GIVE_UP_S", "4")
+            .env("RUST_LOG", "info");
+        command
+    }
+}
+
+impl Drop for Till {
+    fn drop(&mut self) {
+        self.kill_shop();
+        self.kill_psp();
+        if let Some((server, name)) = &self.created
+            && let Ok(mut conn) = PgConnection::establish(server)
+        {
+            let _gone = diesel::sql_query(format!("DROP DATABASE IF EXISTS \"{name}\" WITH (FORCE)"))
+                .execute(&mut conn);
+        }
+    }
+}
+
+/// A new database: its URL, and the server and name to drop it by.
+fn create(server: &str) -> anyhow::Result<(String, Option<(String, String)>)> {
+    let name = format!("banyan_checkout_{}_{}", std::process::id(), free_port()?);
+    let mut conn = PgConnection::establish(server).context("the PostgreSQL server cannot be reached")?;
+    diesel::sql_query(format!("CREATE DATABASE \"{name}\"")).execute(&mut conn)?;
+    let mut url = url::Url::parse(server)?;
+    url.set_path(&name);
+    Ok((url.into(), Some((server.to_owned(), name))))
+}
+
+fn free_port() -> anyhow::Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
