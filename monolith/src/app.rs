@@ -15,6 +15,7 @@ use crate::carts::{self, Carts};
 use crate::catalog::{self, Catalog};
 use crate::config::Settings;
 use crate::flags::{FlagError, Sources};
+use crate::import::Importer;
 use crate::inventory::{self, Inventory};
 use crate::notifications::{self, Notifications, Sink, SinkError};
 use crate::orders::{self, Book, Orders};
@@ -123,6 +124,17 @@ impl App {
     /// Fills the shop with generated goods.
     pub fn seed(&self, order: &seed::Order) -> Result<seed::Report, seed::Error> {
         seed::run(&self.db, &self.catalog, &self.inventory, order)
+    }
+
+    /// What imports books, priced in `currency`.
+    pub fn importer(&self, currency: String) -> Importer {
+        Importer {
+            db: self.db.clone(),
+            catalog: self.catalog.clone(),
+            accounts: self.accounts.clone(),
+            orders: self.orders.clone(),
+            currency,
+        }
     }
 
     /// Gives the handlers their modules, and the server its routes.

@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::app::{self, App, MIGRATIONS};
 use crate::config::{self, Settings};
+use crate::import;
 use crate::seed::{Order, Report};
 
 /// The shop before anything was extracted from it: one process, one database, eight modules.
@@ -23,6 +24,7 @@ MONOLITH_AUTH__KEY_FILE, …), then the command line.
 Examples:
   monolith serve --migrate                                 a shop on SQLite in ./shop.db
   monolith serve --database postgres://shop@localhost/shop the same on PostgreSQL
+  monolith import online-retail online-retail.csv.gz       the books of a real shop
   monolith seed --products 3000                            goods to look at
   monolith token --role staff                              a token for `Authorization: Bearer`"
 )]
@@ -41,6 +43,8 @@ enum Command {
     Migrate,
     /// Fill the shop with generated goods; running it again doubles nothing
     Seed(Seed),
+    /// Take in the books of another shop; running it again adds nothing
+    Import(Import),
     /// Print the OpenAPI document
     Openapi,
     /// Print a session token for staff or for another service
@@ -68,6 +72,12 @@ struct Seed {
     /// Units of each in stock; without it, a plausible number that is different for each
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..=1_000_000_000))]
     stock: Option<i64>,
+}
+
+#[derive(Debug, Args)]
+struct Import {
+    #[command(subcommand)]
+    source: import::Source,
 }
 
 #[derive(Debug, Args)]
@@ -112,6 +122,7 @@ fn run(cli: Cli) -> Result<(), Failed> {
         }
         Command::Migrate => bring_up_to_date(&config::load(&common, None, None)?),
         Command::Seed(Seed { products, stock }) => fill(&config::load(&common, None, None)?, products, stock),
+        Command::Import(Import { source }) => take_in(&config::load(&common, None, None)?, &source),
         Command::Openapi => print(&document().to_pretty_json()?),
         Command::Token(token) => print(&sign(&config::load(&common, None, None)?, token)?),
     }
@@ -150,6 +161,18 @@ fn fill(settings: &Settings, products: usize, stock: Option<i64>) -> Result<(), 
     })
 }
 
+fn take_in(settings: &Settings, source: &import::Source) -> Result<(), Failed> {
+    actix_web::rt::System::new().block_on(async {
+        let app = App::assemble(settings)?;
+        if let Some(obstacle) = app.readiness().obstacle().await {
+            return Err(obstacle.into());
+        }
+        let import::Outcome { summary, rejects } = app.importer(settings.currency.clone()).run(source)?;
+        warn(&rejects);
+        print(&summary)
+    })
+}
+
 fn bring_up_to_date(settings: &Settings) -> Result<(), Failed> {
     let db = chassis::db::Db::open(settings.database.reveal(), &settings.pool)?;
     for name in db.migrate(&MIGRATIONS)? {
@@ -171,6 +194,16 @@ fn sign(settings: &Settings, token: Token) -> Result<String, Failed> {
 fn print(text: &str) -> Result<(), Failed> {
     println!("{text}");
     Ok(())
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "what the command could not do, apart from what it was asked for"
+)]
+fn warn(lines: &[String]) {
+    for line in lines {
+        eprintln!("{line}");
+    }
 }
 
 #[expect(

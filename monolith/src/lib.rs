@@ -10,6 +10,7 @@ pub mod catalog;
 pub mod cli;
 pub mod config;
 pub mod flags;
+pub mod import;
 pub mod inventory;
 pub mod money;
 pub mod notifications;

@@ -13,6 +13,8 @@ mod model;
 mod schema;
 mod store;
 
+use std::collections::BTreeSet;
+
 use chassis::db::{self, Conn, Db};
 
 use crate::accounts;
@@ -142,6 +144,11 @@ impl Orders {
     /// Adds an invoice out of old books, unless its number is there already.
     pub fn import_invoice(&self, conn: &mut Conn, invoice: &ImportedInvoice) -> Result<Imported, Error> {
         Ok(store::import::invoice(conn, invoice)?)
+    }
+
+    /// Which of these invoice numbers are taken.
+    pub fn known_numbers(&self, conn: &mut Conn, numbers: &[&str]) -> Result<BTreeSet<String>, Error> {
+        Ok(store::import::known(conn, numbers)?)
     }
 
     /// What was sold altogether.

@@ -146,6 +146,8 @@ pub enum Imported {
     New(i64),
     /// It was there before; nothing was changed.
     AlreadyThere,
+    /// Its number was there before, on an invoice with something else on it; nothing was changed.
+    Otherwise,
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! Writes invoices out of imported books.
 
+use std::collections::BTreeSet;
+
 use chassis::db::Conn;
+use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use diesel::result::QueryResult;
 
@@ -45,12 +48,56 @@ pub(in super::super) fn invoice(conn: &mut Conn, invoice: &ImportedInvoice) -> Q
             .optional()?,
     };
     let Some(id) = id else {
-        return Ok(Imported::AlreadyThere);
+        return compare(conn, invoice);
     };
     for (batch, lines) in invoice.lines.chunks(BATCH).enumerate() {
         insert_lines(conn, id, batch * BATCH, lines)?;
     }
     Ok(Imported::New(id))
+}
+
+/// Which of these numbers are taken.
+pub(in super::super) fn known(conn: &mut Conn, numbers: &[&str]) -> QueryResult<BTreeSet<String>> {
+    let taken: Vec<Option<String>> = orders::table
+        .filter(orders::number.eq_any(numbers))
+        .select(orders::number)
+        .load(conn)?;
+    Ok(taken.into_iter().flatten().collect())
+}
+
+/// Whether the invoice that has the number already is this one. Names may differ, for they depend on the rest of the
+/// books; so may the customer, who may have left since.
+fn compare(conn: &mut Conn, invoice: &ImportedInvoice) -> QueryResult<Imported> {
+    let (id, kind, currency, country, placed_at): (i64, String, String, Option<String>, NaiveDateTime) =
+        orders::table
+            .filter(orders::number.eq(&invoice.number))
+            .select((
+                orders::id,
+                orders::kind,
+                orders::currency,
+                orders::country,
+                orders::placed_at,
+            ))
+            .first(conn)?;
+    let lines: Vec<(String, i64, i64)> = order_lines::table
+        .filter(order_lines::order_id.eq(id))
+        .order(order_lines::line_no)
+        .select((order_lines::sku, order_lines::quantity, order_lines::unit_amount))
+        .load(conn)?;
+    let same_head = kind == invoice.kind.as_str()
+        && currency == invoice.currency
+        && country.as_ref() == Some(&invoice.country)
+        && placed_at == invoice.placed_at;
+    let given = invoice.lines.iter();
+    let same_lines = given
+        .map(|line| (line.sku.as_str(), line.quantity, line.unit_amount))
+        .eq(lines
+            .iter()
+            .map(|(sku, quantity, amount)| (sku.as_str(), *quantity, *amount)));
+    Ok(match same_head && same_lines {
+        true => Imported::AlreadyThere,
+        false => Imported::Otherwise,
+    })
 }
 
 fn insert_lines(conn: &mut Conn, order: i64, before: usize, lines: &[ImportedLine]) -> QueryResult<()> {
