@@ -15,7 +15,14 @@ pub(super) struct Answer {
 }
 
 /// The headers that are always shown: who answered and why, and what the next request may need.
-const TELLING: [&str; 5] = ["x-served-by", "x-served-why", "location", "etag", "retry-after"];
+const TELLING: [&str; 6] = [
+    "x-served-by",
+    "x-served-why",
+    "location",
+    "etag",
+    "retry-after",
+    "idempotency-replayed",
+];
 
 impl Answer {
     pub(super) fn as_text(&self, all_headers: bool) -> String {

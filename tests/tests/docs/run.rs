@@ -14,7 +14,7 @@ use super::lint::PROGRAMS;
 use super::ports::Ports;
 
 /// How long a `console,until` may take to come true.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What goes wrong in a run, ready to read.
 pub type Failed = Box<dyn std::error::Error>;
