@@ -79,7 +79,6 @@ impl App {
         let catalog = Catalog::new(db.clone(), &settings.catalog, flags)?;
         let inventory = Inventory::new(db.clone(), catalog.clone());
         let carts = Carts::new(db.clone(), catalog.clone());
-        let reports = Reports::new(db.clone(), catalog.clone(), inventory.clone());
         let notifications = Notifications::new(db.clone());
         let ttl = settings.auth.session_ttl_s;
         let accounts = Accounts::new(db.clone(), notifications.clone(), issuer, ttl);
@@ -92,6 +91,15 @@ impl App {
         );
         let payments = Payments::new(db.clone(), &settings.psp, Arc::new(book.clone()))?;
         let orders = Orders::new(db.clone(), book, catalog.clone(), payments.clone());
+        let reports = Reports {
+            db: db.clone(),
+            catalog: catalog.clone(),
+            inventory: inventory.clone(),
+            notifications: notifications.clone(),
+            orders: orders.clone(),
+            payments: payments.clone(),
+            currency: settings.currency.clone(),
+        };
         let sink = Sink::parse(&settings.notifications.sink)?;
         Ok(Self {
             notifications,

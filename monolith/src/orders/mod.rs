@@ -16,6 +16,7 @@ mod store;
 use std::collections::BTreeSet;
 
 use chassis::db::{self, Conn, Db};
+use chrono::NaiveDateTime;
 
 use crate::accounts;
 use crate::carts;
@@ -27,6 +28,7 @@ use crate::payments::{self, Payments};
 pub use book::Book;
 pub use http::routes;
 pub use model::{Imported, ImportedInvoice, ImportedLine, Kind, Order};
+pub use store::history::Placed;
 pub use store::sales::{Group, GroupBy, SalesQuery, Totals};
 
 /// Why the orders module could not do it.
@@ -171,20 +173,15 @@ impl Orders {
             .await
     }
 
-    /// A customer's orders, newest first, before the id `before`.
-    pub async fn of_customer(
+    /// A customer's orders, latest first, then by id downwards; only before that moment and id, if they are given.
+    pub fn history(
         &self,
+        conn: &mut Conn,
         customer: i64,
-        before: Option<i64>,
+        before: Option<(NaiveDateTime, i64)>,
         limit: i64,
-    ) -> Result<Vec<Order>, Error> {
-        let filter = store::Filter {
-            customer: Some(customer),
-            state: None,
-        };
-        self.db
-            .read(move |conn| Ok(store::list(conn, &filter, before, limit)?))
-            .await
+    ) -> Result<Vec<Placed>, Error> {
+        Ok(store::history::of_customer(conn, customer, before, limit)?)
     }
 
     /// Starts giving up orders that nobody pays in time; goes on until the process ends.

@@ -30,6 +30,7 @@ mod work;
 use std::sync::Arc;
 
 use chassis::db::{self, Conn, Db};
+use chrono::NaiveDateTime;
 use tokio::sync::Notify;
 
 use crate::config;
@@ -37,9 +38,9 @@ use crate::money::Money;
 
 pub(crate) use http::declined;
 pub use http::routes;
-pub use model::State;
+pub use model::{Paid, State};
 
-use model::{NewPayment, Payment};
+use model::NewPayment;
 use psp::Psp;
 use webhook::WebhookSecret;
 
@@ -165,14 +166,15 @@ impl Payments {
         Ok(())
     }
 
-    /// When payments and refunds of an order happened: time, what, id, in the order of their ids.
-    pub async fn of_order(&self, order: i64) -> Result<Vec<(chrono::NaiveDateTime, String, i64)>, Error> {
-        let payments = self
-            .db
-            .read(move |conn| Ok::<_, Error>(store::of_order(conn, order, None, 100)?))
-            .await?;
-        let told = |payment: Payment| (payment.created_at, payment.state.as_str().to_owned(), payment.id);
-        Ok(payments.into_iter().map(told).collect())
+    /// A customer's payments, latest first, then by id downwards; only before that moment and id, if they are given.
+    pub fn history(
+        &self,
+        conn: &mut Conn,
+        customer: i64,
+        before: Option<(NaiveDateTime, i64)>,
+        limit: i64,
+    ) -> Result<Vec<Paid>, Error> {
+        Ok(store::history(conn, customer, before, limit)?)
     }
 
     /// Starts the worker that goes on with what is open; until the process ends.

@@ -14,6 +14,21 @@ pub(super) fn pause(attempts: i64) -> Duration {
     Duration::milliseconds(500_i64 << attempts.clamp(0, 6)).min(Duration::seconds(30))
 }
 
+/// A payment as its customer's history tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paid {
+    /// Which.
+    pub id: i64,
+    /// When it was begun.
+    pub at: NaiveDateTime,
+    /// What it is for.
+    pub order_id: i64,
+    /// How much.
+    pub amount: Money,
+    /// Where it stands.
+    pub state: State,
+}
+
 /// Where a payment stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {

@@ -8,7 +8,7 @@ use diesel::result::QueryResult;
 use uuid::Uuid;
 
 use super::Error;
-use super::model::{NewPayment, Payment, Refund, State, claim, pause};
+use super::model::{NewPayment, Paid, Payment, Refund, State, claim, pause};
 use super::schema::{payments, psp_events, refunds};
 use crate::money::Money;
 
@@ -145,6 +145,34 @@ pub(super) fn of_order(
         .select(Row::as_select())
         .load(conn)?;
     Ok(rows.into_iter().map(Payment::from).collect())
+}
+
+/// Payments of a customer, latest first, before the moment and id `before`.
+pub(super) fn history(
+    conn: &mut Conn,
+    customer: i64,
+    before: Option<(NaiveDateTime, i64)>,
+    limit: i64,
+) -> QueryResult<Vec<Paid>> {
+    let mut query = payments::table
+        .filter(payments::customer_id.eq(customer))
+        .order((payments::created_at.desc(), payments::id.desc()))
+        .limit(limit)
+        .select(Row::as_select())
+        .into_boxed();
+    if let Some((at, id)) = before {
+        let same = payments::created_at.eq(at).and(payments::id.lt(id));
+        query = query.filter(payments::created_at.lt(at).or(same));
+    }
+    let rows: Vec<Row> = query.load(conn)?;
+    let paid = |payment: Payment| Paid {
+        id: payment.id,
+        at: payment.created_at,
+        order_id: payment.order_id,
+        amount: payment.amount,
+        state: payment.state,
+    };
+    Ok(rows.into_iter().map(|row| paid(row.into())).collect())
 }
 
 /// Moves a payment on. Whoever calls holds it locked.

@@ -20,6 +20,7 @@ CREATE TABLE payments (
   updated_at     TIMESTAMP NOT NULL
 );
 CREATE INDEX payments_by_order ON payments (order_id, id);
+CREATE INDEX payments_by_customer ON payments (customer_id, created_at, id);
 CREATE INDEX payments_due ON payments (next_at) WHERE state IN ('pending', 'voiding');
 -- At most one payment of an order is under way or paid.
 CREATE UNIQUE INDEX payments_one_live ON payments (order_id)

@@ -1,5 +1,6 @@
 //! The SQL of the orders module.
 
+pub(super) mod history;
 pub(super) mod import;
 pub(super) mod keys;
 pub(super) mod sagas;
@@ -37,8 +38,7 @@ impl Row {
     fn with(self, lines: Vec<OrderLine>) -> Order {
         Order {
             id: self.id,
-            // Orders placed here are called after their id; imported ones keep the number of their books.
-            number: self.number.unwrap_or_else(|| format!("B{}", self.id)),
+            number: number(self.id, self.number),
             kind: self.kind,
             state: State::stored(&self.state),
             payment: self.payment,
@@ -51,6 +51,11 @@ impl Row {
             lines,
         }
     }
+}
+
+/// What an order is called. Orders placed here are called after their id; imported ones keep the number of their books.
+fn number(id: i64, imported: Option<String>) -> String {
+    imported.unwrap_or_else(|| format!("B{id}"))
 }
 
 /// Which orders a list shows.

@@ -32,7 +32,7 @@ pub struct SalesQuery {
 /// Sums over all sales meant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, QueryableByName)]
 pub struct Totals {
-    /// Sales and imported invoices.
+    /// Orders and imported invoices.
     #[diesel(sql_type = BigInt)]
     pub invoices: i64,
     /// How many of them are credit notes.
@@ -63,9 +63,8 @@ pub struct Group {
     pub amount: i64,
 }
 
-/// What counts as sold: paid for, or out of imported books.
-const SOLD: &str =
-    "o.state IN ('confirmed', 'shipped') AND o.currency = $1 AND o.placed_at >= $2 AND o.placed_at < $3";
+/// What counts as sold: what was ordered or imported, unless it was cancelled.
+const SOLD: &str = "o.state <> 'cancelled' AND o.currency = $1 AND o.placed_at >= $2 AND o.placed_at < $3";
 
 /// Sums over everything.
 pub(in super::super) fn totals(conn: &mut Conn, query: &SalesQuery) -> QueryResult<Totals> {
