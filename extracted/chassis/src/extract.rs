@@ -13,7 +13,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{FromRequest, HttpRequest, web};
 use garde::Validate;
-use serde::de::DeserializeOwned;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer};
+use serde_path_to_error::Segment;
 
 use crate::problem::{FieldError, Problem};
 
@@ -111,20 +112,35 @@ impl<T: DeserializeOwned + 'static> FromRequest for Path<T> {
     type Error = Problem;
     type Future = std::future::Ready<Result<Self, Problem>>;
 
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         if let Err(refusal) = nul::refuse_in_path(request) {
             return std::future::ready(Err(refusal));
         }
-        let extracted = web::Path::<T>::from_request(request, payload).into_inner();
-        std::future::ready(extracted.map(|path| Self(path.into_inner())).map_err(|error| {
-            let name = request
-                .match_info()
-                .iter()
-                .next()
-                .map_or("path", |(name, _)| name)
-                .to_owned();
-            Problem::bad_request("A path parameter could not be read.").field(name, error.to_string())
+        let read = match request.match_info().load::<Located<T>>() {
+            Ok(Located(read)) => read,
+            Err(error) => Err((0, error.to_string())),
+        };
+        std::future::ready(read.map(Self).map_err(|(index, message)| {
+            let mut names = request.match_info().iter().map(|(name, _)| name);
+            let name = names.nth(index).unwrap_or("path").to_owned();
+            Problem::bad_request("A path parameter could not be read.").field(name, message)
         }))
+    }
+}
+
+/// What was read, or why not and at which of several parameters.
+struct Located<T>(Result<T, (usize, String)>);
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Located<T> {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        let read = serde_path_to_error::deserialize(reader).map_err(|error| {
+            let index = match error.path().iter().next() {
+                Some(Segment::Seq { index }) => *index,
+                _ => 0,
+            };
+            (index, error.inner().to_string())
+        });
+        Ok(Self(read))
     }
 }
 
@@ -242,5 +258,19 @@ mod tests {
                 .amount,
             7
         );
+    }
+
+    #[actix_web::test]
+    async fn of_several_path_parameters_the_one_at_fault_is_named() {
+        let path = |id: &'static str, address: &'static str| {
+            let request = actix_web::test::TestRequest::default()
+                .param("id", id)
+                .param("address_id", address);
+            Path::<(i64, i64)>::from_request(&request.to_http_request(), &mut Payload::None).into_inner()
+        };
+        let fault = |id, address| path(id, address).unwrap_err().errors[0].field.clone();
+        assert_eq!(path("1", "2").unwrap().0, (1, 2));
+        assert_eq!(fault("1", "x"), "address_id");
+        assert_eq!(fault("x", "2"), "id");
     }
 }

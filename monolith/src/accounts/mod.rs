@@ -124,3 +124,6 @@ impl Accounts {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,5 @@
 //! Passwords: Argon2id with the parameters that its crate recommends (RFC 9106), off the async threads.
 
-use std::sync::OnceLock;
-
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use tokio::sync::Semaphore;
@@ -10,6 +8,10 @@ use super::Error;
 
 /// Hashes at once. Each takes about 19 MiB, and logging in must not crowd out everything else.
 static PLACES: Semaphore = Semaphore::const_new(4);
+
+/// A hash that no password has, as costly to check as any other.
+const NOBODYS: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// Hashes a new password.
 pub(super) async fn hash(password: String) -> Result<String, Error> {
@@ -26,7 +28,7 @@ pub(super) async fn hash(password: String) -> Result<String, Error> {
 pub(super) async fn verify(password: String, hash: Option<String>) -> Result<bool, Error> {
     work(move || {
         let known = hash.is_some();
-        let hash = hash.unwrap_or_else(nobodys_hash);
+        let hash = hash.unwrap_or_else(|| NOBODYS.to_owned());
         known
             & Argon2::default()
                 .verify_password(password.as_bytes(), hash.as_str())
@@ -37,18 +39,13 @@ pub(super) async fn verify(password: String, hash: Option<String>) -> Result<boo
 
 async fn work<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
     let interrupted = || Error::Hash("interrupted".to_owned());
-    let _place = PLACES.acquire().await.map_err(|_| interrupted())?;
-    tokio::task::spawn_blocking(work).await.map_err(|_| interrupted())
-}
-
-fn nobodys_hash() -> String {
-    static HASH: OnceLock<String> = OnceLock::new();
-    HASH.get_or_init(|| {
-        Argon2::default()
-            .hash_password(b"nobody")
-            .map_or_else(|_| String::new(), |hash| hash.to_string())
-    })
-    .clone()
+    let place = PLACES.acquire().await.map_err(|_| interrupted())?;
+    let held = move || {
+        // Held by the work, not by the request: a client that goes away does not stop the hashing.
+        let _place = place;
+        work()
+    };
+    tokio::task::spawn_blocking(held).await.map_err(|_| interrupted())
 }
 
 #[cfg(test)]
@@ -61,6 +58,16 @@ mod tests {
         assert!(hash.starts_with("$argon2id$"));
         assert!(verify("correct horse".into(), Some(hash.clone())).await.unwrap());
         assert!(!verify("battery staple".into(), Some(hash)).await.unwrap());
-        assert!(!verify("nobody".into(), None).await.unwrap());
+        assert!(!verify("correct horse".into(), None).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn nobodys_hash_costs_as_much_as_any() {
+        let real = hash("correct horse".into()).await.unwrap();
+        let cost = |hash: &str| hash.split('$').take(4).collect::<Vec<_>>().join("$");
+        assert_eq!((cost(&real), real.len()), (cost(NOBODYS), NOBODYS.len()));
+        // Refused by comparison, not because it could not be read.
+        let refusal = Argon2::default().verify_password(b"x", NOBODYS).unwrap_err();
+        assert_eq!(refusal, argon2::password_hash::Error::PasswordInvalid);
     }
 }

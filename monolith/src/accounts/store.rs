@@ -20,9 +20,12 @@ pub(super) struct Customer {
 }
 
 /// What a customer says about itself; `None` leaves things as they are.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, AsChangeset)]
+#[diesel(table_name = customers)]
 pub(super) struct Change {
     pub(super) email: Option<String>,
+    /// The e-mail address in lower case.
+    pub(super) login: Option<String>,
     pub(super) name: Option<String>,
     pub(super) password_hash: Option<String>,
 }
@@ -86,29 +89,23 @@ pub(super) fn insert(
     find(conn, id)?.ok_or(Error::NoCustomer(id))
 }
 
-/// Changes what is given.
+/// Changes what is given, and nothing else: another change that is on its way is not undone.
 pub(super) fn change(conn: &mut Conn, id: i64, change: &Change) -> Result<Customer, Error> {
-    let before = find(conn, id)?.ok_or(Error::NoCustomer(id))?;
-    let email = change.email.as_ref().unwrap_or(&before.email);
-    let updated = diesel::update(customers::table.find(id))
-        .set((
-            customers::email.eq(email),
-            customers::login.eq(Some(email.to_lowercase())),
-            customers::name.eq(change.name.as_ref().unwrap_or(&before.name)),
-            customers::version.eq(customers::version + 1),
-        ))
+    let live = customers::table.find(id).filter(customers::deleted_at.is_null());
+    let updated = diesel::update(live)
+        .set((change, customers::version.eq(customers::version + 1)))
         .execute(conn);
-    unless_taken(updated)?;
-    if let Some(hash) = &change.password_hash {
-        diesel::update(customers::table.find(id))
-            .set(customers::password_hash.eq(Some(hash)))
-            .execute(conn)?;
+    if unless_taken(updated)? == 0 {
+        return Err(Error::NoCustomer(id));
+    }
+    if change.password_hash.is_some() {
         end_sessions(conn, id)?;
     }
     find(conn, id)?.ok_or(Error::NoCustomer(id))
 }
 
-/// Forgets who a customer was. The row stays, for its orders do.
+/// Forgets who a customer was. The row stays, for its orders do, and so does the reference: the same books imported again
+/// must find it.
 pub(super) fn delete(conn: &mut Conn, id: i64) -> Result<(), Error> {
     let deleted = diesel::update(customers::table.find(id).filter(customers::deleted_at.is_null()))
         .set((
@@ -116,7 +113,6 @@ pub(super) fn delete(conn: &mut Conn, id: i64) -> Result<(), Error> {
             customers::login.eq(None::<String>),
             customers::name.eq("deleted"),
             customers::password_hash.eq(None::<String>),
-            customers::reference.eq(None::<String>),
             customers::deleted_at.eq(Some(now())),
         ))
         .execute(conn)?;
@@ -155,8 +151,15 @@ pub(super) fn by_reference(conn: &mut Conn, reference: &str) -> QueryResult<i64>
         .first(conn)
 }
 
-/// Id and password hash of the customer with this e-mail address.
-pub(super) fn login(conn: &mut Conn, email: &str) -> QueryResult<Option<(i64, Option<String>)>> {
+/// Whom an e-mail address belongs to, and what its password must match.
+#[derive(Clone, Debug, Queryable)]
+pub(super) struct Login {
+    pub(super) customer_id: i64,
+    pub(super) password_hash: Option<String>,
+}
+
+/// The login with this e-mail address.
+pub(super) fn login(conn: &mut Conn, email: &str) -> QueryResult<Option<Login>> {
     customers::table
         .filter(customers::login.eq(email.to_lowercase()))
         .select((customers::id, customers::password_hash))
@@ -164,15 +167,41 @@ pub(super) fn login(conn: &mut Conn, email: &str) -> QueryResult<Option<(i64, Op
         .optional()
 }
 
-/// Begins a session and gives its id.
-pub(super) fn begin_session(conn: &mut Conn, customer: i64, ttl_s: i64) -> QueryResult<i64> {
-    diesel::insert_into(sessions::table)
+/// Begins a session and gives its id, if the login is still what it was when the password was checked. Sessions of the
+/// same customer whose tokens are long past are swept out.
+pub(super) fn begin_session(conn: &mut Conn, login: &Login, ttl_s: i64) -> Result<i64, Error> {
+    let customer = login.customer_id;
+    if hold(conn, customer)?.is_none_or(|hash| hash != login.password_hash) {
+        return Err(Error::WrongCredentials);
+    }
+    let past = sessions::expires_at.lt(now() - Duration::hours(1));
+    diesel::delete(
+        sessions::table
+            .filter(sessions::customer_id.eq(customer))
+            .filter(past),
+    )
+    .execute(conn)?;
+    let id = diesel::insert_into(sessions::table)
         .values((
             sessions::customer_id.eq(customer),
             sessions::expires_at.eq(now() + Duration::seconds(ttl_s)),
         ))
         .returning(sessions::id)
-        .get_result(conn)
+        .get_result(conn)?;
+    Ok(id)
+}
+
+/// Keeps a customer as it is until the transaction ends, so that nothing is added to one that leaves meanwhile. Gives its
+/// password hash; the outer `None` says that there is no such customer. On SQLite the transaction itself is the lock.
+fn hold(conn: &mut Conn, id: i64) -> QueryResult<Option<Option<String>>> {
+    let live = customers::table
+        .select(customers::password_hash)
+        .find(id)
+        .filter(customers::deleted_at.is_null());
+    match conn {
+        Conn::Postgres(conn) => live.for_share().first(conn).optional(),
+        Conn::Sqlite(conn) => live.first(conn).optional(),
+    }
 }
 
 /// Whether a session was not ended yet. When it expires is the token's affair.
@@ -222,7 +251,7 @@ pub(super) fn addresses_of(
 
 /// Adds an address; its id is made here.
 pub(super) fn insert_address(conn: &mut Conn, customer: i64, new: &Address) -> Result<Address, Error> {
-    find(conn, customer)?.ok_or(Error::NoCustomer(customer))?;
+    hold(conn, customer)?.ok_or(Error::NoCustomer(customer))?;
     let id: i64 = diesel::insert_into(addresses::table)
         .values((
             addresses::customer_id.eq(customer),

@@ -2,12 +2,13 @@
 //!
 //! Owns `notifications`, `notification_preferences`, `webhook_subscriptions`, `webhook_deliveries`. Other modules call
 //! [`Notifications::enqueue`] and [`Notifications::announce`] inside their own transaction, so that what is told and what
-//! happened are written together or not at all (a transactional outbox). A worker sends afterwards, with retries.
+//! happened are written together or not at all (a transactional outbox). Workers send afterwards, with retries.
 //! This module calls no other: whoever has something to tell gives the address too.
 //!
 //! A crash leaves: before the commit, nothing; after it, a queued row that any process sends. Between sending and marking,
-//! a row that was sent and does not know it: it is tried again under the same message id, which the file sink recognises
-//! and a mail server may. Delivery is at least once, and exactly once into a file.
+//! a row that was sent and does not know it: it is tried again when the claim has run out, under the same message id, which
+//! the file sink recognises and a mail server may. Delivery is at least once, and exactly once into a file. Webhooks are at
+//! least once too: the `id` in the body tells a repetition.
 
 mod delivery;
 mod http;
@@ -46,8 +47,10 @@ chassis::database_failure!(Error);
 #[derive(Clone, Debug)]
 pub struct Notifications {
     db: Db,
-    /// Wakes the worker of this process; the workers of others look for themselves.
-    wake: Arc<Notify>,
+    /// Wakes the worker of this process that sends mails; the workers of others look for themselves.
+    mails: Arc<Notify>,
+    /// The same for webhooks.
+    events: Arc<Notify>,
 }
 
 impl Notifications {
@@ -55,15 +58,16 @@ impl Notifications {
     pub fn new(db: Db) -> Self {
         Self {
             db,
-            wake: Arc::default(),
+            mails: Arc::default(),
+            events: Arc::default(),
         }
     }
 
     /// Writes a notice to be sent, in the caller's transaction, unless the customer does not want its kind.
     pub fn enqueue(&self, conn: &mut Conn, notice: &Notice) -> Result<(), Error> {
         if !notice.kind.is_optional() || store::preferences(conn, notice.customer_id)?.order_updates {
-            store::insert(conn, notice, None)?;
-            self.wake.notify_one();
+            store::insert(conn, notice.into())?;
+            self.mails.notify_one();
         }
         Ok(())
     }
@@ -71,7 +75,7 @@ impl Notifications {
     /// Writes an event for every webhook that subscribed to it, in the caller's transaction.
     pub fn announce(&self, conn: &mut Conn, event: &str, data: &serde_json::Value) -> Result<(), Error> {
         if store::webhooks::announce(conn, event, data)? > 0 {
-            self.wake.notify_one();
+            self.events.notify_one();
         }
         Ok(())
     }
@@ -87,8 +91,17 @@ impl Notifications {
         Ok(store::history(conn, customer, before, limit)?)
     }
 
-    /// Starts the worker that sends; goes on until the process ends.
+    /// Forgets a customer who left, in the caller's transaction: addresses and texts name it.
+    pub fn forget(&self, conn: &mut Conn, customer: i64) -> Result<(), Error> {
+        Ok(store::forget(conn, customer)?)
+    }
+
+    /// Starts the workers that send; they go on until the process ends.
     pub fn start(&self, sink: Sink) {
-        tokio::spawn(delivery::run(self.db.clone(), sink, Arc::clone(&self.wake)));
+        tokio::spawn(delivery::mails(self.db.clone(), sink, Arc::clone(&self.mails)));
+        tokio::spawn(delivery::events(self.db.clone(), Arc::clone(&self.events)));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -83,6 +83,8 @@ pub(super) struct Notification {
     pub(super) resend_of: Option<i64>,
     pub(super) created_at: NaiveDateTime,
     pub(super) sent_at: Option<NaiveDateTime>,
+    /// Until when it is the business of the process that took it; of interest to that one alone.
+    pub(super) claimed_until: NaiveDateTime,
 }
 
 impl Notification {
@@ -108,13 +110,35 @@ impl Default for Preferences {
     }
 }
 
-/// The pause before the next attempt: 1 s, 2 s, 4 s, … up to 5 minutes. The first counts as a claim too: a process that
-/// dies while sending leaves the message to others after `claim`.
+/// The pause after so many failed attempts: 2 s, 4 s, 8 s, … up to 5 minutes; some 17 minutes for all of them.
 pub(super) fn pause(attempts: i64) -> Duration {
     Duration::seconds(1_i64 << attempts.clamp(0, 9)).min(Duration::minutes(5))
 }
 
-/// How long a message belongs to the process that took it.
-pub(super) fn claim() -> Duration {
-    Duration::seconds(60)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_five_minutes() {
+        let pauses: Vec<i64> = [1, 2, 3, 8, 9, 60]
+            .map(pause)
+            .iter()
+            .map(Duration::num_seconds)
+            .collect();
+        assert_eq!(pauses, [2, 4, 8, 256, 300, 300]);
+    }
+
+    #[test]
+    fn nobody_can_switch_off_word_about_an_account_or_money() {
+        let kinds = [
+            Kind::CustomerWelcome,
+            Kind::OrderConfirmed,
+            Kind::OrderCancelled,
+            Kind::OrderShipped,
+            Kind::PaymentRefunded,
+        ];
+        let optional = kinds.into_iter().filter(|kind| kind.is_optional());
+        assert!(optional.map(Kind::as_str).all(|kind| kind.starts_with("order_")));
+    }
 }

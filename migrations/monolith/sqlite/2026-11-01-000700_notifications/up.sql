@@ -14,7 +14,7 @@ CREATE TABLE notifications (
   sent_at       TIMESTAMP
 );
 CREATE INDEX notifications_by_customer ON notifications (customer_id, id);
-CREATE INDEX notifications_due ON notifications (next_at) WHERE state = 'queued';
+CREATE INDEX notifications_due ON notifications (state, next_at, id);
 CREATE TABLE notification_preferences (
   customer_id   BIGINT PRIMARY KEY NOT NULL,
   order_updates BOOLEAN NOT NULL,
@@ -36,4 +36,4 @@ CREATE TABLE webhook_deliveries (
   attempts        BIGINT NOT NULL,
   next_at         TIMESTAMP NOT NULL
 );
-CREATE INDEX webhook_deliveries_due ON webhook_deliveries (next_at) WHERE state = 'queued';
+CREATE INDEX webhook_deliveries_due ON webhook_deliveries (state, next_at, id);

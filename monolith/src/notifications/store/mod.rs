@@ -4,11 +4,11 @@ pub(super) mod webhooks;
 
 use chassis::db::Conn;
 use chassis::time::now;
-use chrono::NaiveDateTime;
+use chrono::{Duration, NaiveDateTime};
 use diesel::prelude::*;
 use diesel::result::QueryResult;
 
-use super::model::{MOST_ATTEMPTS, Notice, Notification, Preferences, Told, claim, pause};
+use super::model::{MOST_ATTEMPTS, Notice, Notification, Preferences, Told, pause};
 use super::schema::{notification_preferences as preferences_table, notifications};
 
 /// The columns of [`Notification`], in its order.
@@ -24,41 +24,60 @@ type Columns = (
     notifications::resend_of,
     notifications::created_at,
     notifications::sent_at,
+    notifications::next_at,
 );
 
-/// Adds a notification to the queue and gives its id.
-pub(super) fn insert(conn: &mut Conn, notice: &Notice, resend_of: Option<i64>) -> QueryResult<i64> {
-    let at = now();
-    diesel::insert_into(notifications::table)
-        .values((
-            notifications::customer_id.eq(notice.customer_id),
-            notifications::kind.eq(notice.kind.as_str()),
-            notifications::email.eq(&notice.email),
-            notifications::subject.eq(&notice.subject),
-            notifications::body.eq(&notice.body),
-            notifications::state.eq("queued"),
-            notifications::attempts.eq(0),
-            notifications::resend_of.eq(resend_of),
-            notifications::next_at.eq(at),
-            notifications::created_at.eq(at),
-        ))
-        .returning(notifications::id)
-        .get_result(conn)
+/// A message to queue.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct New<'a> {
+    pub(super) customer_id: i64,
+    pub(super) kind: &'a str,
+    pub(super) email: &'a str,
+    pub(super) subject: &'a str,
+    pub(super) body: &'a str,
+    pub(super) resend_of: Option<i64>,
 }
 
-/// Queues a copy of a notification.
-pub(super) fn resend(conn: &mut Conn, original: &Notification) -> QueryResult<i64> {
+impl<'a> From<&'a Notice> for New<'a> {
+    fn from(notice: &'a Notice) -> Self {
+        Self {
+            customer_id: notice.customer_id,
+            kind: notice.kind.as_str(),
+            email: &notice.email,
+            subject: &notice.subject,
+            body: &notice.body,
+            resend_of: None,
+        }
+    }
+}
+
+impl<'a> New<'a> {
+    /// The same once more.
+    pub(super) fn again(original: &'a Notification) -> Self {
+        Self {
+            customer_id: original.customer_id,
+            kind: &original.kind,
+            email: &original.email,
+            subject: &original.subject,
+            body: &original.body,
+            resend_of: Some(original.id),
+        }
+    }
+}
+
+/// Adds a message to the queue and gives its id.
+pub(super) fn insert(conn: &mut Conn, new: New<'_>) -> QueryResult<i64> {
     let at = now();
     diesel::insert_into(notifications::table)
         .values((
-            notifications::customer_id.eq(original.customer_id),
-            notifications::kind.eq(&original.kind),
-            notifications::email.eq(&original.email),
-            notifications::subject.eq(&original.subject),
-            notifications::body.eq(&original.body),
+            notifications::customer_id.eq(new.customer_id),
+            notifications::kind.eq(new.kind),
+            notifications::email.eq(new.email),
+            notifications::subject.eq(new.subject),
+            notifications::body.eq(new.body),
             notifications::state.eq("queued"),
             notifications::attempts.eq(0),
-            notifications::resend_of.eq(Some(original.id)),
+            notifications::resend_of.eq(new.resend_of),
             notifications::next_at.eq(at),
             notifications::created_at.eq(at),
         ))
@@ -158,8 +177,15 @@ pub(super) fn set_preferences(conn: &mut Conn, customer: i64, wanted: Preference
     .map(drop)
 }
 
-/// Takes the next message that is due, for this process alone, and counts the attempt before it is made.
-pub(super) fn take(conn: &mut Conn) -> QueryResult<Option<Notification>> {
+/// Forgets what a customer was told and wants to be told. What is still queued will not be sent.
+pub(super) fn forget(conn: &mut Conn, customer: i64) -> QueryResult<()> {
+    diesel::delete(notifications::table.filter(notifications::customer_id.eq(customer))).execute(conn)?;
+    diesel::delete(preferences_table::table.find(customer)).execute(conn)?;
+    Ok(())
+}
+
+/// Takes the next message that is due, for this process alone as long as `claim`, and counts the attempt before it is made.
+pub(super) fn take(conn: &mut Conn, claim: Duration) -> QueryResult<Option<Notification>> {
     let at = now();
     let due: Option<(i64, i64)> = notifications::table
         .filter(notifications::state.eq("queued"))
@@ -172,20 +198,17 @@ pub(super) fn take(conn: &mut Conn) -> QueryResult<Option<Notification>> {
         return Ok(None);
     };
     // A compare-and-set: of two processes that saw the same message, one gets it.
-    let taken = diesel::update(notifications::table)
-        .filter(notifications::id.eq(id))
-        .filter(notifications::state.eq("queued"))
-        .filter(notifications::attempts.eq(attempts))
+    let taken = diesel::update(taken(id, attempts))
         .set((
             notifications::attempts.eq(attempts + 1),
-            notifications::next_at.eq(at + claim()),
+            notifications::next_at.eq(at + claim),
         ))
         .execute(conn)?;
     // Whoever lost finds the next message with the next look.
     if taken == 0 { Ok(None) } else { find(conn, id) }
 }
 
-/// Notes that a message was sent.
+/// Notes that a message was sent. That holds even if somebody else has taken it over meanwhile.
 pub(super) fn sent(conn: &mut Conn, id: i64) -> QueryResult<()> {
     diesel::update(notifications::table.find(id))
         .set((
@@ -196,18 +219,28 @@ pub(super) fn sent(conn: &mut Conn, id: i64) -> QueryResult<()> {
         .map(drop)
 }
 
-/// Notes that an attempt failed, and gives up after the last.
-pub(super) fn failed(conn: &mut Conn, id: i64, attempts: i64) -> QueryResult<()> {
-    let state = if attempts >= MOST_ATTEMPTS {
+/// Notes that an attempt failed; gives up after the last, or if `for_good`. Does nothing if somebody else has taken the
+/// message over meanwhile: what became of it then is theirs to say.
+pub(super) fn failed(conn: &mut Conn, id: i64, attempts: i64, for_good: bool) -> QueryResult<()> {
+    let state = if for_good || attempts >= MOST_ATTEMPTS {
         "failed"
     } else {
         "queued"
     };
-    diesel::update(notifications::table.find(id))
+    diesel::update(taken(id, attempts))
         .set((
             notifications::state.eq(state),
             notifications::next_at.eq(now() + pause(attempts)),
         ))
         .execute(conn)
         .map(drop)
+}
+
+/// The message as it is after so many attempts, if it still waits.
+#[diesel::dsl::auto_type]
+fn taken(id: i64, attempts: i64) -> _ {
+    notifications::table
+        .filter(notifications::id.eq(id))
+        .filter(notifications::state.eq("queued"))
+        .filter(notifications::attempts.eq(attempts))
 }

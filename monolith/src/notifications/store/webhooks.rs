@@ -2,12 +2,13 @@
 
 use chassis::db::Conn;
 use chassis::time::now;
-use chrono::NaiveDateTime;
+use chrono::{Duration, NaiveDateTime};
 use diesel::prelude::*;
 use diesel::result::QueryResult;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
-use super::super::model::{MOST_ATTEMPTS, claim, pause};
+use super::super::model::{MOST_ATTEMPTS, pause};
 use super::super::schema::{webhook_deliveries as deliveries, webhook_subscriptions as subscriptions};
 
 /// A subscription, without its secret.
@@ -94,17 +95,19 @@ pub(in super::super) fn announce(conn: &mut Conn, event: &str, data: &Value) -> 
         .select((subscriptions::id, subscriptions::events))
         .order(subscriptions::id.asc())
         .load(conn)?;
+    // One id for all of them: who subscribed twice can tell that it is the same event.
+    let id = format!("evt_{}", Uuid::now_v7().simple());
+    let body = json!({ "id": id, "type": event, "created": now().and_utc(), "data": data }).to_string();
     let wanting = all
         .into_iter()
         .filter(|(_, events)| events.split(' ').any(|name| name == event));
     let mut queued = 0;
     for (subscription, _) in wanting {
-        let body = json!({ "type": event, "created": now().and_utc(), "data": data }).to_string();
         diesel::insert_into(deliveries::table)
             .values((
                 deliveries::subscription_id.eq(subscription),
                 deliveries::event.eq(event),
-                deliveries::body.eq(body),
+                deliveries::body.eq(&body),
                 deliveries::state.eq("queued"),
                 deliveries::attempts.eq(0),
                 deliveries::next_at.eq(now()),
@@ -115,8 +118,8 @@ pub(in super::super) fn announce(conn: &mut Conn, event: &str, data: &Value) -> 
     Ok(queued)
 }
 
-/// Takes the next delivery that is due, for this process alone.
-pub(in super::super) fn take(conn: &mut Conn) -> QueryResult<Option<Delivery>> {
+/// Takes the next delivery that is due, for this process alone as long as `claim`.
+pub(in super::super) fn take(conn: &mut Conn, claim: Duration) -> QueryResult<Option<Delivery>> {
     let at = now();
     let due: Option<Delivery> = deliveries::table
         .inner_join(subscriptions::table)
@@ -136,10 +139,11 @@ pub(in super::super) fn take(conn: &mut Conn) -> QueryResult<Option<Delivery>> {
     let Some(due) = due else { return Ok(None) };
     let taken = diesel::update(deliveries::table)
         .filter(deliveries::id.eq(due.id))
+        .filter(deliveries::state.eq("queued"))
         .filter(deliveries::attempts.eq(due.attempts))
         .set((
             deliveries::attempts.eq(due.attempts + 1),
-            deliveries::next_at.eq(at + claim()),
+            deliveries::next_at.eq(at + claim),
         ))
         .execute(conn)?;
     Ok((taken > 0).then_some(due))
@@ -158,7 +162,10 @@ pub(in super::super) fn concluded(conn: &mut Conn, delivery: &Delivery, made: bo
     } else {
         "queued"
     };
-    diesel::update(deliveries::table.find(delivery.id))
+    // Unless somebody else has taken it over meanwhile: what became of it then is theirs to say.
+    diesel::update(deliveries::table)
+        .filter(deliveries::id.eq(delivery.id))
+        .filter(deliveries::attempts.eq(attempts))
         .set((
             deliveries::state.eq(state),
             deliveries::next_at.eq(now() + pause(attempts)),
