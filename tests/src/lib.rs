@@ -4,3 +4,4 @@ pub mod demo;
 pub mod process;
 pub mod programs;
 pub mod psp;
+pub mod till;

@@ -4,12 +4,10 @@
 //! charge for each order that is paid. Each trial has processes and a database of its own, so that its ledger can be read
 //! to the penny.
 
-mod till;
 mod trials;
 
+use banyan_tests::till::{Database, Till};
 use libtest_mimic::{Arguments, Failed, Trial};
-
-use till::{Database, Till};
 
 fn main() -> std::process::ExitCode {
     let args = Arguments::from_args();
@@ -21,10 +19,9 @@ fn main() -> std::process::ExitCode {
         // Cargo has said why.
         return std::process::ExitCode::FAILURE;
     }
-    let server = std::env::var("BANYAN_TEST_POSTGRES").ok();
     let mut trials = Vec::new();
-    for database in [Database::Sqlite, Database::Postgres(server.clone())] {
-        let ignored = matches!(database, Database::Postgres(None));
+    for database in Database::both() {
+        let ignored = !database.is_there();
         trials.push(
             trial("one_of_200_gets_the_last_unit", &database, trials::last_unit).with_ignored_flag(ignored),
         );

@@ -3,11 +3,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use banyan_tests::till::Till;
 use futures_util::future::join_all;
 use reqwest::StatusCode;
 use serde_json::Value;
-
-use super::till::Till;
 
 /// How many want the last unit.
 const BUYERS: usize = 200;

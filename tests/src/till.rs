@@ -5,24 +5,41 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use banyan_tests::process::Server;
-use banyan_tests::programs;
+
 use diesel::{Connection, PgConnection, RunQueryDsl};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use crate::process::Server;
+use crate::programs;
+
 /// What the shop keeps its data in.
 #[derive(Clone, Debug)]
-pub(crate) enum Database {
+pub enum Database {
+    /// A file.
     Sqlite,
     /// With the URL of a server to make a database on.
     Postgres(Option<String>),
 }
 
 impl Database {
-    pub(crate) fn name(&self) -> &'static str {
+    /// Both, PostgreSQL with the server that `BANYAN_TEST_POSTGRES` names. Without one its trials are to be ignored.
+    pub fn both() -> [Self; 2] {
+        [
+            Self::Sqlite,
+            Self::Postgres(std::env::var("BANYAN_TEST_POSTGRES").ok()),
+        ]
+    }
+
+    /// Whether it can be had.
+    pub fn is_there(&self) -> bool {
+        !matches!(self, Self::Postgres(None))
+    }
+
+    /// Its kind, as in the names of trials.
+    pub fn name(&self) -> &'static str {
         match self {
             Self::Sqlite => "sqlite",
             Self::Postgres(_) => "postgres",
@@ -31,20 +48,25 @@ impl Database {
 }
 
 /// A shop and its payment provider. Dropping it kills both and removes their data.
-pub(crate) struct Till {
+#[derive(Debug)]
+pub struct Till {
     monolith: Option<Server>,
     psp: Option<Server>,
     ports: [u16; 2],
     shop_url: String,
     created: Option<(String, String)>,
-    pub(crate) client: reqwest::Client,
-    pub(crate) token: String,
-    pub(crate) runtime: Runtime,
+    /// For requests of all kinds.
+    pub client: reqwest::Client,
+    /// A staff token.
+    pub token: String,
+    /// What requests run on.
+    pub runtime: Runtime,
     folder: TempDir,
 }
 
 impl Till {
-    pub(crate) fn open(database: &Database) -> anyhow::Result<Self> {
+    /// Starts both on a new database.
+    pub fn open(database: &Database) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let (shop_url, created) = match database {
             Database::Postgres(Some(server)) => create(server)?,
@@ -80,7 +102,8 @@ impl Till {
         Ok(till)
     }
 
-    pub(crate) fn start_shop(&mut self) -> anyhow::Result<()> {
+    /// Starts the shop, at the address it had before if it had one.
+    pub fn start_shop(&mut self) -> anyhow::Result<()> {
         let mut command = self.command("monolith");
         command.args([
             "serve",
@@ -93,7 +116,8 @@ impl Till {
         Ok(())
     }
 
-    pub(crate) fn start_psp(&mut self) -> anyhow::Result<()> {
+    /// Starts the payment provider, with the books it had before.
+    pub fn start_psp(&mut self) -> anyhow::Result<()> {
         let mut command = self.command("psp-simulator");
         command.args(["--listen", &format!("127.0.0.1:{}", self.ports[1])]);
         command.args([
@@ -106,18 +130,19 @@ impl Till {
     }
 
     /// kill -9.
-    pub(crate) fn kill_shop(&mut self) {
+    pub fn kill_shop(&mut self) {
         let _entered = self.runtime.enter();
         self.monolith = None;
     }
 
     /// kill -9.
-    pub(crate) fn kill_psp(&mut self) {
+    pub fn kill_psp(&mut self) {
         let _entered = self.runtime.enter();
         self.psp = None;
     }
 
-    pub(crate) fn logs(&self) -> String {
+    /// What both have logged lately.
+    pub fn logs(&self) -> String {
         [&self.monolith, &self.psp]
             .into_iter()
             .flatten()
@@ -126,7 +151,7 @@ impl Till {
     }
 
     /// Sends a request as staff.
-    pub(crate) async fn send(
+    pub async fn send(
         &self,
         method: Method,
         path: &str,
@@ -136,7 +161,7 @@ impl Till {
     }
 
     /// Sends a request as staff, with an idempotency key.
-    pub(crate) async fn send_keyed(
+    pub async fn send_keyed(
         &self,
         method: Method,
         path: &str,
@@ -160,7 +185,7 @@ impl Till {
     }
 
     /// Adds a product, so many of it, and a customer; gives the customer's id.
-    pub(crate) async fn stock(&self, sku: &str, quantity: u32) -> anyhow::Result<i64> {
+    pub async fn stock(&self, sku: &str, quantity: u32) -> anyhow::Result<i64> {
         let product = json!({ "sku": sku, "name": "Mug", "category": "mugs", "price": { "amount": 250, "currency": "GBP" } });
         let (status, answer) = self.send(Method::POST, "/api/products", Some(product)).await?;
         ensure!(status == StatusCode::CREATED, "product: {status} {answer}");
@@ -180,7 +205,7 @@ impl Till {
     }
 
     /// A new cart of the customer with one of the product; gives its id.
-    pub(crate) async fn cart(&self, customer: i64, sku: &str) -> anyhow::Result<i64> {
+    pub async fn cart(&self, customer: i64, sku: &str) -> anyhow::Result<i64> {
         let (status, cart) = self
             .send(
                 Method::POST,
@@ -199,14 +224,14 @@ impl Till {
     }
 
     /// Orders what is in a cart, under a key made of the cart's id.
-    pub(crate) async fn order(&self, cart: i64, payment_method: &str) -> anyhow::Result<(StatusCode, Value)> {
+    pub async fn order(&self, cart: i64, payment_method: &str) -> anyhow::Result<(StatusCode, Value)> {
         let body = json!({ "cart_id": cart, "payment_method": payment_method });
         self.send_keyed(Method::POST, "/api/orders", Some(body), &format!("cart-{cart}"))
             .await
     }
 
     /// What the provider's own ledger says was captured: how often, and how much in all, less what went back.
-    pub(crate) async fn captured(&self) -> anyhow::Result<(i64, i64)> {
+    pub async fn captured(&self) -> anyhow::Result<(i64, i64)> {
         let url = format!("http://127.0.0.1:{}/ledger/summary", self.ports[1]);
         let sums: Value = self.client.get(url).send().await?.json().await?;
         let amount = |of: &str| sums[of]["GBP"].as_i64().unwrap_or(0);
@@ -217,7 +242,7 @@ impl Till {
     }
 
     /// All orders, once none is pending any more.
-    pub(crate) async fn decided(&self, within: Duration) -> anyhow::Result<Vec<Value>> {
+    pub async fn decided(&self, within: Duration) -> anyhow::Result<Vec<Value>> {
         let until = Instant::now() + within;
         loop {
             let (_, pending) = self.send(Method::GET, "/api/orders?state=pending", None).await?;
@@ -231,13 +256,14 @@ impl Till {
     }
 
     /// On hand and reserved.
-    pub(crate) async fn level(&self, sku: &str) -> anyhow::Result<(i64, i64)> {
+    pub async fn level(&self, sku: &str) -> anyhow::Result<(i64, i64)> {
         let (_, level) = self.send(Method::GET, &format!("/api/stock/{sku}"), None).await?;
         let number = |name: &str| level[name].as_i64().context("a level has numbers");
         Ok((number("on_hand")?, number("reserved")?))
     }
 
-    fn command(&self, program: &str) -> Command {
+    /// A program of ours with this shop's settings.
+    pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(programs::path(program));
         command
             .current_dir(self.folder.path())
