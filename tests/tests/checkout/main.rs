@@ -55,6 +55,6 @@ fn trial(name: &str, database: &Database, work: Work) -> Trial {
     let database = database.clone();
     Trial::test(format!("{}::{name}", database.name()), move || {
         let mut till = Till::open(&database)?;
-        work(&mut till).map_err(|error| Failed::from(format!("{error:?}\n{}", till.logs())))
+        work(&mut till).map_err(|error| Failed::from(format!("{error:#}\n{}", till.logs())))
     })
 }

@@ -49,6 +49,6 @@ fn trial(name: &str, database: &Database, books: &Path, work: Work) -> Trial {
     let (database, books): (Database, PathBuf) = (database.clone(), books.to_owned());
     Trial::test(format!("{}::{name}", database.name()), move || {
         let till = Till::open(&database)?;
-        work(&till, &books).map_err(|error| Failed::from(format!("{error:?}\n{}", till.logs())))
+        work(&till, &books).map_err(|error| Failed::from(format!("{error:#}\n{}", till.logs())))
     })
 }
