@@ -15,7 +15,7 @@
 //! | refund written as `pending`, under a key of its own | no refund, or one that nobody here knows | the worker refunds under the key, which is done once |
 //!
 //! The handler's own call, the worker and the webhook may settle one payment at the same time: all go through
-//! [`settle::settle`], which locks the order, then the payment, and does nothing to what is settled.
+//! `settle::settle`, which locks the order, then the payment, and does nothing to what is settled.
 
 mod http;
 mod model;
