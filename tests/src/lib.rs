@@ -1,6 +1,7 @@
 //! What the tests and the demo share.
 
 pub mod demo;
+pub mod postgres;
 pub mod process;
 pub mod programs;
 pub mod psp;

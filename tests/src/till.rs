@@ -5,15 +5,13 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-
-use diesel::{Connection, PgConnection, RunQueryDsl};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::process::Server;
-use crate::programs;
+use crate::{postgres, programs};
 
 /// What the shop keeps its data in.
 #[derive(Clone, Debug)]
@@ -54,7 +52,7 @@ pub struct Till {
     psp: Option<Server>,
     ports: [u16; 2],
     shop_url: String,
-    created: Option<(String, String)>,
+    _created: Option<postgres::Database>,
     /// For requests of all kinds.
     pub client: reqwest::Client,
     /// A staff token.
@@ -69,7 +67,10 @@ impl Till {
     pub fn open(database: &Database) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let (shop_url, created) = match database {
-            Database::Postgres(Some(server)) => create(server)?,
+            Database::Postgres(Some(server)) => {
+                let created = postgres::Database::create(server, "checkout")?;
+                (created.url().to_owned(), Some(created))
+            }
             _ => (
                 format!("sqlite:{}", folder.path().join("shop.db").display()),
                 None,
@@ -80,7 +81,7 @@ impl Till {
             psp: None,
             ports: [free_port()?, free_port()?],
             shop_url,
-            created,
+            _created: created,
             client: reqwest::Client::builder()
                 .no_proxy()
                 .timeout(Duration::from_secs(60))
@@ -280,23 +281,7 @@ impl Drop for Till {
     fn drop(&mut self) {
         self.kill_shop();
         self.kill_psp();
-        if let Some((server, name)) = &self.created
-            && let Ok(mut conn) = PgConnection::establish(server)
-        {
-            let _gone = diesel::sql_query(format!("DROP DATABASE IF EXISTS \"{name}\" WITH (FORCE)"))
-                .execute(&mut conn);
-        }
     }
-}
-
-/// A new database: its URL, and the server and name to drop it by.
-fn create(server: &str) -> anyhow::Result<(String, Option<(String, String)>)> {
-    let name = format!("banyan_checkout_{}_{}", std::process::id(), free_port()?);
-    let mut conn = PgConnection::establish(server).context("the PostgreSQL server cannot be reached")?;
-    diesel::sql_query(format!("CREATE DATABASE \"{name}\"")).execute(&mut conn)?;
-    let mut url = url::Url::parse(server)?;
-    url.set_path(&name);
-    Ok((url.into(), Some((server.to_owned(), name))))
 }
 
 fn free_port() -> anyhow::Result<u16> {

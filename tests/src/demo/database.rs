@@ -2,9 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Context;
-use diesel::{Connection, PgConnection, RunQueryDsl};
-use url::Url;
+use crate::postgres::Database;
 
 /// The two databases. Dropping it drops what was created on a server.
 #[derive(Debug)]
@@ -13,13 +11,7 @@ pub(super) struct Databases {
     pub(super) shop: String,
     /// The catalog service's.
     pub(super) catalog: String,
-    _created: Option<Created>,
-}
-
-#[derive(Debug)]
-struct Created {
-    server: Url,
-    names: Vec<String>,
+    _created: Vec<Database>,
 }
 
 impl Databases {
@@ -29,55 +21,21 @@ impl Databases {
         Self {
             shop: file("shop.db"),
             catalog: file("catalog.db"),
-            _created: None,
+            _created: Vec::new(),
         }
     }
 
     /// Two new databases on the server of `url`.
     pub(super) fn create(url: &str) -> anyhow::Result<Self> {
-        let server = Url::parse(url).context("--database takes a URL: postgres://user@host/database")?;
         anyhow::ensure!(
-            matches!(server.scheme(), "postgres" | "postgresql"),
+            url.starts_with("postgres://") || url.starts_with("postgresql://"),
             "--database takes postgres://…; without it the demo runs on SQLite"
         );
-        let mut created = Created {
-            server: server.clone(),
-            names: Vec::new(),
-        };
-        let mut conn = connect(&server)?;
-        let mut create = |what: &str| -> anyhow::Result<String> {
-            let name = format!("banyan_demo_{}_{what}", std::process::id());
-            diesel::sql_query(format!("CREATE DATABASE \"{name}\""))
-                .execute(&mut conn)
-                .context("no database can be created there")?;
-            let mut url = server.clone();
-            url.set_path(&name);
-            created.names.push(name);
-            Ok(url.into())
-        };
-        let (shop, catalog) = (create("shop")?, create("catalog")?);
+        let (shop, catalog) = (Database::create(url, "shop")?, Database::create(url, "catalog")?);
         Ok(Self {
-            shop,
-            catalog,
-            _created: Some(created),
+            shop: shop.url().to_owned(),
+            catalog: catalog.url().to_owned(),
+            _created: vec![shop, catalog],
         })
-    }
-}
-
-fn connect(server: &Url) -> anyhow::Result<PgConnection> {
-    PgConnection::establish(server.as_str()).context("the PostgreSQL server cannot be reached")
-}
-
-impl Drop for Created {
-    fn drop(&mut self) {
-        let Ok(mut conn) = connect(&self.server) else {
-            return tracing::error!(databases = ?self.names, "cannot be dropped: the server is gone");
-        };
-        for name in &self.names {
-            let dropped = diesel::sql_query(format!("DROP DATABASE IF EXISTS \"{name}\" WITH (FORCE)"));
-            if let Err(error) = dropped.execute(&mut conn) {
-                tracing::error!(%error, name, "the database cannot be dropped");
-            }
-        }
     }
 }
