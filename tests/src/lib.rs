@@ -1,8 +1,10 @@
 //! What the tests and the demo share.
 
+pub mod api;
 pub mod demo;
 pub mod postgres;
 pub mod process;
 pub mod programs;
 pub mod psp;
+pub mod stage;
 pub mod till;

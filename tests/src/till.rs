@@ -1,6 +1,7 @@
 //! A shop and its payment provider, for one trial.
 
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,14 @@ impl Database {
         ]
     }
 
+    /// A new database of this kind, as `file` in `folder` if it is a file.
+    pub fn create(&self, folder: &Path, file: &str) -> anyhow::Result<Created> {
+        Ok(match self {
+            Self::Postgres(Some(server)) => Created::Server(postgres::Database::create(server, "trial")?),
+            _ => Created::File(format!("sqlite:{}", folder.join(file).display())),
+        })
+    }
+
     /// Whether it can be had.
     pub fn is_there(&self) -> bool {
         !matches!(self, Self::Postgres(None))
@@ -45,14 +54,33 @@ impl Database {
     }
 }
 
+/// A database made for a trial; gone when it is dropped, or with its folder.
+#[derive(Debug)]
+pub enum Created {
+    /// A file.
+    File(String),
+    /// On a server.
+    Server(postgres::Database),
+}
+
+impl Created {
+    /// What programs know it by.
+    pub fn url(&self) -> &str {
+        match self {
+            Self::File(url) => url,
+            Self::Server(database) => database.url(),
+        }
+    }
+}
+
 /// A shop and its payment provider. Dropping it kills both and removes their data.
 #[derive(Debug)]
 pub struct Till {
     monolith: Option<Server>,
     psp: Option<Server>,
     ports: [u16; 2],
-    shop_url: String,
-    _created: Option<postgres::Database>,
+    data: Created,
+    settings: Vec<(String, String)>,
     /// For requests of all kinds.
     pub client: reqwest::Client,
     /// A staff token.
@@ -65,23 +93,19 @@ pub struct Till {
 impl Till {
     /// Starts both on a new database.
     pub fn open(database: &Database) -> anyhow::Result<Self> {
+        Self::open_with(database, &[])
+    }
+
+    /// The same, with settings of the shop as its environment has them.
+    pub fn open_with(database: &Database, settings: &[(String, String)]) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let (shop_url, created) = match database {
-            Database::Postgres(Some(server)) => {
-                let created = postgres::Database::create(server, "checkout")?;
-                (created.url().to_owned(), Some(created))
-            }
-            _ => (
-                format!("sqlite:{}", folder.path().join("shop.db").display()),
-                None,
-            ),
-        };
+        let data = database.create(folder.path(), "shop.db")?;
         let mut till = Self {
             monolith: None,
             psp: None,
             ports: [free_port()?, free_port()?],
-            shop_url,
-            _created: created,
+            data,
+            settings: settings.to_vec(),
             client: reqwest::Client::builder()
                 .no_proxy()
                 .timeout(Duration::from_secs(60))
@@ -140,6 +164,16 @@ impl Till {
     pub fn kill_psp(&mut self) {
         let _entered = self.runtime.enter();
         self.psp = None;
+    }
+
+    /// Where the shop is.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ports[0])
+    }
+
+    /// What everything lies in.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// What both have logged lately.
@@ -268,11 +302,12 @@ impl Till {
         let mut command = Command::new(programs::path(program));
         command
             .current_dir(self.folder.path())
-            .env("MONOLITH_DATABASE", &self.shop_url)
+            .env("MONOLITH_DATABASE", self.data.url())
             .env("MONOLITH_PSP__URL", format!("http://127.0.0.1:{}", self.ports[1]))
             .env("MONOLITH_PSP__TIMEOUT_MS", "1000")
             .env("MONOLITH_PSP__GIVE_UP_S", "4")
-            .env("RUST_LOG", "info");
+            .env("RUST_LOG", "info")
+            .envs(self.settings.iter().cloned());
         command
     }
 }
@@ -284,6 +319,7 @@ impl Drop for Till {
     }
 }
 
-fn free_port() -> anyhow::Result<u16> {
+/// A port that was free a moment ago.
+pub fn free_port() -> anyhow::Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
