@@ -1,5 +1,6 @@
 //! A client of the shop for trials: short to write, and strict about what it gets.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,7 +9,7 @@ use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::stage::Stage;
+use crate::stage::{Stage, Target};
 
 /// Makes names that no other trial uses.
 static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -40,15 +41,37 @@ pub struct Answer {
 }
 
 impl Api {
-    /// Staff. Each trial's talk is sticky to one side where there are two.
-    pub fn staff(stage: &Arc<Stage>) -> Self {
-        let sticky = format!("trial-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    /// Staff, sticky to the side that `sticky` belongs to where there are two.
+    pub fn staff(stage: &Arc<Stage>, sticky: &str) -> Self {
+        let sticky = sticky.to_owned();
         Self {
             stage: Arc::clone(stage),
             token: Some(stage.staff.clone()),
             id: 0,
             sticky,
         }
+    }
+
+    /// A key for each side that answers: in a canary one that the service serves and one that the monolith does. A trial
+    /// runs once with each, so that no difference between the two hides behind a lucky key.
+    pub async fn keys(stage: &Arc<Stage>) -> anyhow::Result<Vec<String>> {
+        if stage.target != Target::RouterCanary {
+            return Ok(vec!["anybody".to_owned()]);
+        }
+        let mut keys = BTreeMap::new();
+        for number in 0..100 {
+            let key = format!("customer-{number}");
+            let answer = Self::staff(stage, &key)
+                .get("/api/categories")
+                .await?
+                .expect(200)?;
+            keys.entry(answer.header("x-served-by")?.to_owned())
+                .or_insert(key);
+            if keys.len() == 2 {
+                return Ok(keys.into_values().collect());
+            }
+        }
+        anyhow::bail!("a hundred keys and all on one side: {keys:?}")
     }
 
     /// The same without a token.

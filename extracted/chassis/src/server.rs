@@ -11,6 +11,8 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::{App, HttpServer, web};
 use serde::Deserialize;
 use tokio::signal::unix::{SignalKind, signal};
+use utoipa::openapi::Components;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_actix_web::AppExt;
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -107,6 +109,12 @@ where
         .title(title)
         .version(version)
         .build();
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("JWT")
+        .build();
+    let components = document.components.get_or_insert_with(Components::new);
+    components.add_security_scheme("session", SecurityScheme::Http(bearer));
     document
 }
 
