@@ -31,6 +31,7 @@ pub mod choose;
 pub mod cli;
 pub mod client;
 pub mod clock;
+pub mod compare;
 pub mod config;
 pub mod exchange;
 pub mod expect;
