@@ -237,7 +237,7 @@ mod tests {
     fn every_number_keeps_its_own_spelling() {
         let text = r#"{"b-1":[1,-2.50E+3,18446744073709551616],"a\"9":"7\\","c":0.10,"7":1e-400}"#;
         let Node::Object(members) = parse(text) else {
-            panic!("no object");
+            unreachable!("no object");
         };
         assert_eq!(members[0], ("7".into(), Node::Number("1e-400")));
         assert_eq!(members[1], ("a\"9".into(), Node::Text("7\\".into())));
@@ -249,7 +249,7 @@ mod tests {
     #[test]
     fn repeated_names_are_all_kept_in_their_order() {
         let Node::Object(members) = parse(r#"{"b":1,"a":2,"a":1}"#) else {
-            panic!("no object");
+            unreachable!("no object");
         };
         let seen: Vec<_> = members
             .iter()

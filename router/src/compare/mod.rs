@@ -37,6 +37,7 @@ mod properties;
 mod rules;
 pub mod samples;
 pub mod secret;
+mod syntax;
 mod trace;
 mod walk;
 

@@ -48,6 +48,9 @@ struct Element {
     index: usize,
 }
 
+/// Which of two lists belong together, by their positions in them, ascending.
+type Choose = fn(&[Element], &[Element]) -> Vec<(usize, usize)>;
+
 struct Pairing {
     /// Not yet paired.
     left: Vec<Element>,
@@ -106,7 +109,7 @@ impl Pairing {
 
     /// Goes through both sorted lists and has the elements of one key paired by `choose`, which is given those of both sides
     /// and answers with positions in them, in ascending order.
-    fn runs(&mut self, key: fn(&Key) -> u64, choose: fn(&[Element], &[Element]) -> Vec<(usize, usize)>) {
+    fn runs(&mut self, key: fn(&Key) -> u64, choose: Choose) {
         let (left, right) = (std::mem::take(&mut self.left), std::mem::take(&mut self.right));
         let same = |one: &Element, other: &Element| key(&one.key) == key(&other.key);
         let mut rights = right.chunk_by(same).peekable();

@@ -166,10 +166,10 @@ fn one_changed_leaf_is_found_and_named_and_ignoring_it_makes_the_two_equal() {
         let left = rewritten(&document, false, &mut random);
         let right = rewritten(&changed, false, &mut random);
         let Verdict::Differs(differences) = compared(&Rules::default(), &left, &right) else {
-            panic!("seed {seed}: {at} was not found");
+            unreachable!("seed {seed}: {at} was not found");
         };
         let [difference] = &differences.listed[..] else {
-            panic!("seed {seed}: {differences:?}");
+            unreachable!("seed {seed}: {differences:?}");
         };
         assert_eq!(
             (&difference.at, &difference.group, differences.total),

@@ -1,11 +1,11 @@
-//! Whole answers, compared: what the parts come to together.
-
-use std::io::Write;
+//! JSON bodies, compared: what the rules and the parts come to together. [`answers`] does it for whole answers.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
 
 use super::*;
+
+mod answers;
 
 fn json(body: &str) -> Answer {
     answer(200, &[("content-type", "application/json")], body.as_bytes())
@@ -41,7 +41,7 @@ fn found(rules: &Rules, left: &str, right: &str) -> Vec<[String; 3]> {
             .into_iter()
             .map(|d| [d.at, d.left, d.right])
             .collect(),
-        Verdict::Incomparable(reason) => panic!("{reason}"),
+        Verdict::Incomparable(reason) => unreachable!("{reason}"),
     }
 }
 
@@ -95,7 +95,7 @@ fn a_group_is_listed_once_and_counted() {
         format!(r#"{{"items":[{}],"name":{price}}}"#, items.join(","))
     };
     let Verdict::Differs(differences) = verdict(&Rules::default(), &items(1), &items(2)) else {
-        panic!("equal");
+        unreachable!("equal");
     };
     assert_eq!(differences.total, 101);
     assert_eq!(differences.unlisted(), 0);
@@ -124,7 +124,7 @@ fn the_list_is_bounded_and_the_total_is_not() {
         ..Limits::default()
     };
     let Verdict::Differs(differences) = compare(&Rules::default(), &limits, &object(1), &object(2)) else {
-        panic!("equal");
+        unreachable!("equal");
     };
     assert_eq!(
         (
@@ -216,16 +216,16 @@ fn large_unordered_arrays_are_not_compared_pair_by_pair() {
         let items: Vec<String> = numbers.map(|n| format!(r#"{{"n":{n}}}"#)).collect();
         format!("[{}]", items.join(","))
     };
-    // Every pair would be 10^10 comparisons, which no deadline of a test run allows.
-    let forwards = array(&mut (0..100_000));
+    // Every pair would be 10^9 comparisons, which no deadline of a test run allows.
+    let forwards = array(&mut (0..30_000));
     assert_eq!(
-        verdict(&rules, &forwards, &array(&mut (0..100_000).rev())),
+        verdict(&rules, &forwards, &array(&mut (0..30_000).rev())),
         Verdict::Equal
     );
-    let Verdict::Differs(differences) = verdict(&rules, &forwards, &array(&mut (100_000..200_000))) else {
-        panic!("equal");
+    let Verdict::Differs(differences) = verdict(&rules, &forwards, &array(&mut (30_000..60_000))) else {
+        unreachable!("equal");
     };
-    assert_eq!(differences.total, 100_000);
+    assert_eq!(differences.total, 30_000);
 }
 
 #[test]
@@ -245,7 +245,7 @@ fn nested_unordered_arrays_with_tolerances_are_not_compared_again_at_every_level
     // Twice the work at every level would be 2^60.
     assert_eq!(verdict(&rules, &nested(1), &nested(2)), Verdict::Equal);
     let Verdict::Differs(differences) = verdict(&rules, &nested(1), &nested(9)) else {
-        panic!("equal");
+        unreachable!("equal");
     };
     assert_eq!(differences.total, 2);
 }
@@ -284,150 +284,4 @@ fn secrets_are_found_to_differ_and_never_shown() {
         assert!(text.contains("[redacted]") || text.contains("[absent]"), "{text}");
     }
     assert_eq!(verdict(&rules, left, left), Verdict::Equal);
-}
-
-#[test]
-fn a_status_of_another_class_hides_the_rest_and_one_of_the_same_class_does_not() {
-    let left = answer(200, &[("etag", "\"1\"")], b"one");
-    let groups = |status| match compare(
-        &Rules::default(),
-        &Limits::default(),
-        &left,
-        &answer(status, &[], b"two"),
-    ) {
-        Verdict::Differs(differences) => differences.groups().map(str::to_owned).collect::<Vec<_>>(),
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(groups(404), ["status"]);
-    assert_eq!(groups(201), ["status", "header etag", "body"]);
-    assert_eq!(groups(200), ["header etag", "body"]);
-}
-
-#[test]
-fn other_bodies_are_compared_by_length_and_hash() {
-    let html = |body: &[u8]| answer(200, &[("content-type", "text/html; charset=utf-8")], body);
-    let differ = compare(&Rules::default(), &Limits::default(), &html(b"abc"), &html(b""));
-    let Verdict::Differs(differences) = differ else {
-        panic!("equal");
-    };
-    let abc = "text/html, 3 bytes, sha256 ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-    let [difference] = &differences.listed[..] else {
-        panic!("{differences:?}");
-    };
-    assert_eq!(
-        (difference.left.as_str(), difference.right.as_str()),
-        (abc, "[empty]")
-    );
-    let rules = Rules {
-        ignore: places(&["$"]),
-        ..Rules::default()
-    };
-    assert_eq!(
-        compare(&rules, &Limits::default(), &html(b"abc"), &html(b"")),
-        Verdict::Equal
-    );
-}
-
-#[test]
-fn what_is_no_json_is_a_difference_on_one_side_and_bytes_on_both() {
-    let rules = Rules::default();
-    let why = "no JSON: EOF while parsing an object at line 1 column 1";
-    assert_eq!(found(&rules, "{", "{}"), one("body", why, "JSON"));
-    assert_eq!(verdict(&rules, "{", "{"), Verdict::Equal);
-    assert_eq!(found(&rules, "1e400", "1e401").len(), 1);
-    assert_eq!(found(&rules, "{}", "").len(), 1);
-    let problem = answer(
-        200,
-        &[("content-type", "Application/Problem+JSON; charset=utf-8")],
-        b"{ }",
-    );
-    let Verdict::Differs(differences) = compare(&rules, &Limits::default(), &json("{}"), &problem) else {
-        panic!("equal");
-    };
-    assert_eq!(differences.groups().collect::<Vec<_>>(), ["header content-type"]);
-}
-
-#[test]
-fn codings_may_differ_and_what_cannot_be_undone_is_incomparable() {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(b"{\"a\":1}").unwrap();
-    let zipped = encoder.finish().unwrap();
-    let coded = |coding, body: &[u8]| {
-        answer(
-            200,
-            &[("content-type", "application/json"), ("content-encoding", coding)],
-            body,
-        )
-    };
-    let against = |right: &Answer| compare(&Rules::default(), &Limits::default(), &json("{\"a\":1}"), right);
-    assert_eq!(against(&coded("gzip", &zipped)), Verdict::Equal);
-    for (coding, cause) in [("br", Cause::BrokenCoding), ("zstd", Cause::UnknownCoding)] {
-        let reason = Reason {
-            side: Side::Service,
-            cause,
-        };
-        assert_eq!(against(&coded(coding, &zipped)), Verdict::Incomparable(reason));
-    }
-    let deep = json(&format!("{}{}", "[".repeat(65), "]".repeat(65)));
-    assert_eq!(
-        against(&deep),
-        Verdict::Incomparable(Reason {
-            side: Side::Service,
-            cause: Cause::TooDeep
-        })
-    );
-    let small = Limits {
-        body: 6,
-        ..Limits::default()
-    };
-    let large = compare(&Rules::default(), &small, &json("{\"a\":1}"), &json("{}"));
-    assert_eq!(
-        large,
-        Verdict::Incomparable(Reason {
-            side: Side::Monolith,
-            cause: Cause::TooLarge
-        })
-    );
-}
-
-#[test]
-fn a_difference_elsewhere_is_told_together_with_why_the_body_was_not_compared() {
-    let right = answer(
-        201,
-        &[("content-type", "application/json"), ("content-encoding", "br")],
-        b"none",
-    );
-    let Verdict::Differs(differences) = compare(&Rules::default(), &Limits::default(), &json("{}"), &right)
-    else {
-        panic!("no difference");
-    };
-    assert_eq!(differences.groups().collect::<Vec<_>>(), ["status"]);
-    assert_eq!(
-        differences.uncompared,
-        Some(Reason {
-            side: Side::Service,
-            cause: Cause::BrokenCoding
-        })
-    );
-}
-
-#[test]
-fn shown_values_are_bounded() {
-    let limits = Limits {
-        value: 50,
-        ..Limits::default()
-    };
-    let body = |end: char| json(&format!("[\"{}{end}\"]", "ü".repeat(100_000)));
-    let Verdict::Differs(differences) = compare(&Rules::default(), &limits, &body('a'), &body('b')) else {
-        panic!("equal");
-    };
-    let [difference] = &differences.listed[..] else {
-        panic!("{differences:?}");
-    };
-    assert!(
-        difference.left.len() <= 50 && difference.left.ends_with('…'),
-        "{}",
-        difference.left
-    );
-    assert_eq!(difference.right, format!("{} (differs)", difference.left));
 }
