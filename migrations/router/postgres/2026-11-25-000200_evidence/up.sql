@@ -8,6 +8,8 @@ CREATE TABLE evidence (
   monolith_build     TEXT NOT NULL,
   service_build      TEXT NOT NULL,
   run                TEXT NOT NULL,
+  -- How often the writer had changed the span when it wrote the row.
+  revision           BIGINT NOT NULL,
   first_at           BIGINT NOT NULL,
   last_at            BIGINT NOT NULL,
   -- Answers by class of status, and comparisons, as JSON.

@@ -1,7 +1,8 @@
 //! Keeps evidence over restarts, and adds it up over several routers that share a PostgreSQL.
 //!
 //! For the router's main, which spawns [`Store::keep`], and for whoever certifies ([`Store::window`]). A run of the router
-//! writes only rows of its own, under a name that no other run ever has, and each row whole, as the bucket is at that time.
+//! writes only rows of its own, under a name that no other run ever has, and each row whole, as the bucket is at that time,
+//! never an older state over a newer one.
 //! So nothing needs loading before something can be written, writing again changes nothing, no two runs write the same row,
 //! and a run that is killed leaves what it last wrote, a few seconds before its end. What other and earlier runs know is
 //! read when somebody asks.
@@ -184,7 +185,8 @@ impl Store {
 }
 
 fn upsert(conn: &mut Conn, row: &Row) -> Result<(), Error> {
-    use evidence::dsl::{began_at, monolith_build, route, run, service_build, subject};
+    use diesel::query_dsl::methods::FilterDsl as _;
+    use evidence::dsl::{began_at, monolith_build, revision, route, run, service_build, subject};
     macro_rules! upsert {
         ($conn:expr) => {
             diesel::insert_into(evidence::table)
@@ -192,9 +194,11 @@ fn upsert(conn: &mut Conn, row: &Row) -> Result<(), Error> {
                 .on_conflict((route, subject, began_at, monolith_build, service_build, run))
                 .do_update()
                 .set(row)
+                .filter(revision.lt(row.revision))
                 .execute($conn)?
         };
     }
+    // An older state never replaces a newer one, even if a flush that was given up comes late.
     // ON CONFLICT is one of the things that diesel has for each database but not for both.
     match conn {
         Conn::Sqlite(conn) => upsert!(conn),

@@ -18,6 +18,7 @@ diesel::table! {
         monolith_build -> Text,
         service_build -> Text,
         run -> Text,
+        revision -> BigInt,
         first_at -> BigInt,
         last_at -> BigInt,
         counts -> Text,
@@ -36,6 +37,7 @@ pub(super) struct Row {
     monolith_build: String,
     service_build: String,
     run: String,
+    pub(super) revision: i64,
     first_at: i64,
     last_at: i64,
     counts: String,
@@ -77,8 +79,8 @@ impl Row {
             subject,
             builds,
             begin,
+            revision,
             bucket,
-            ..
         } = unsaved;
         let numbers = Numbers {
             monolith: Answers::of(&bucket.monolith),
@@ -92,6 +94,7 @@ impl Row {
             monolith_build: builds.monolith.clone().unwrap_or_default(),
             service_build: builds.service.clone().unwrap_or_default(),
             run: run.to_owned(),
+            revision: signed(*revision),
             first_at: signed(bucket.first),
             last_at: signed(bucket.last),
             counts: serde_json::to_string(&numbers).map_err(|error| Error::Unwritable(error.to_string()))?,
