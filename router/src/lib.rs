@@ -27,12 +27,14 @@
 //! HTTP client; [`choose`], [`path`] and [`table`] are pure; no state is shared between workers but the snapshot.
 
 pub mod admin;
+pub mod certificate;
 pub mod choose;
 pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod compare;
 pub mod config;
+pub mod evidence;
 pub mod exchange;
 pub mod expect;
 pub mod forward;
@@ -41,6 +43,7 @@ pub mod origin;
 pub mod path;
 pub mod plan;
 pub mod problem;
+pub mod records;
 pub mod reload;
 pub mod report;
 pub mod server;
