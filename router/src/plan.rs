@@ -6,6 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_http::{ConnectionType, Request, RequestHead};
 use http02::header::{HOST, HeaderValue};
@@ -13,14 +14,17 @@ use http02::{Method, Version};
 
 use crate::choose::{Asked, Decision, Refusal, choose};
 use crate::client;
-use crate::config::{Settings, Upstream};
+use crate::config::{Mode, Owner, Settings, Upstream};
 use crate::forward::body::RequestBody;
 use crate::forward::headers::outbound;
 use crate::forward::{Caution, convert};
 use crate::identity::Identity;
 use crate::origin::Origin;
 use crate::problem::{Kind, Problem};
+use crate::shadow::{self, Draft};
 use crate::snapshot::Snapshot;
+use crate::standing::Standing;
+use crate::table::is_safe;
 use crate::watch::Connection;
 
 /// A request that will be forwarded.
@@ -36,14 +40,16 @@ pub struct Plan {
     pub client: ClientKind,
     /// The value of `x-served-why`.
     pub why: HeaderValue,
+    /// Whether the monolith may answer in the service's place.
+    pub may_fall_back: bool,
     origin: Rc<Origin>,
 }
 
 /// What matters about the client when it is answered.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct ClientKind {
-    /// It wants the head only.
-    pub is_head: bool,
+    /// What it asked with.
+    pub method: Method,
     /// It does not know chunks.
     pub is_http10: bool,
     /// Its connection cannot go on after this answer.
@@ -61,6 +67,13 @@ pub struct Refused {
     pub identity: Identity,
 }
 
+impl ClientKind {
+    /// Whether it wants the head only.
+    pub fn is_head(&self) -> bool {
+        self.method == Method::HEAD
+    }
+}
+
 impl Plan {
     /// Decides.
     pub fn make(snapshot: Arc<Snapshot>, request: &Request) -> Result<Self, Box<Refused>> {
@@ -70,12 +83,13 @@ impl Plan {
             Ok((decision, origin)) => {
                 let why = snapshot.served_why(&decision);
                 let client = ClientKind {
-                    is_head: head.method == Method::HEAD,
+                    method: head.method.clone(),
                     is_http10: head.version == Version::HTTP_10,
                     // An upgrade that we do not follow; actix would not read on after it.
                     must_close: head.connection_type() == ConnectionType::Upgrade,
                 };
                 Ok(Self {
+                    may_fall_back: may_fall_back(&snapshot, &decision, head.method.as_str()),
                     snapshot,
                     decision,
                     identity,
@@ -127,6 +141,23 @@ impl Plan {
         Ok((decision, origin))
     }
 
+    /// Lets the monolith answer, and says why.
+    pub fn fall_back(&mut self, because: &str) {
+        self.decision.upstream = self.snapshot.monolith;
+        let why = format!("{} fallback={because}", self.why.to_str().unwrap_or_default());
+        self.why = HeaderValue::from_str(&why).unwrap_or(HeaderValue::from_static("?"));
+    }
+
+    /// Whether it goes to the monolith.
+    pub fn is_at_monolith(&self) -> bool {
+        self.decision.upstream == self.snapshot.monolith
+    }
+
+    /// How the upstream it goes to is doing.
+    pub fn standing(&self) -> &Standing {
+        self.snapshot.standing(self.decision.upstream)
+    }
+
     /// Where it goes.
     pub fn upstream(&self) -> &Upstream {
         &self.snapshot.config.upstreams[self.decision.upstream]
@@ -148,19 +179,76 @@ impl Plan {
         head: &RequestHead,
         body: RequestBody,
     ) -> Result<http::Request<RequestBody>, Problem> {
+        self.request_to(self.upstream(), head, body)
+    }
+
+    /// The request as any upstream would be sent it.
+    pub fn request_to<B>(
+        &self,
+        upstream: &Upstream,
+        head: &RequestHead,
+        body: B,
+    ) -> Result<http::Request<B>, Problem> {
         let unsendable = || Problem::new(Kind::BadRequest, "the target or the method cannot be forwarded");
         let mut request = http::Request::new(body);
         *request.method_mut() = convert::method(&head.method).ok_or_else(unsendable)?;
         *request.uri_mut() = convert::target(&head.uri).ok_or_else(unsendable)?;
-        *request.headers_mut() = outbound(
-            head,
-            self.upstream(),
-            &self.origin,
-            &self.identity,
-            self.settings(),
-        );
+        *request.headers_mut() = outbound(head, upstream, &self.origin, &self.identity, self.settings());
         Ok(request)
     }
+
+    /// The route, if the monolith's answer to this request is one that the service's is compared with.
+    pub fn compared_route(&self) -> Option<usize> {
+        let index = self.decision.route?;
+        let route = &self.snapshot.config.routes[index];
+        let is_compared = matches!(route.mode, Mode::Shadow | Mode::Canary(_));
+        (is_compared && self.is_at_monolith() && is_safe(self.client.method.as_str())).then_some(index)
+    }
+
+    /// The heads of a copy. Both sides are told that nobody waits for the answer.
+    pub fn draft(&self, route: usize, head: &RequestHead) -> Option<Draft> {
+        let config = &self.snapshot.config;
+        let service = config.modules[config.routes[route].module].service?;
+        let copy = |upstream: usize| {
+            let mut request = self.request_to(&config.upstreams[upstream], head, ()).ok()?;
+            request
+                .headers_mut()
+                .insert(shadow::MARK, http::HeaderValue::from_static("1"));
+            Some(request)
+        };
+        Some(Draft {
+            route,
+            service,
+            to_service: copy(service)?,
+            to_monolith: copy(self.snapshot.monolith)?,
+            took: Duration::ZERO,
+            snapshot: Arc::clone(&self.snapshot),
+        })
+    }
+
+    /// Takes note of what an upstream says of itself on an answer. The answer to a write gives a cookie, by which its
+    /// client's reads will find a side that has it.
+    pub fn heed(&self, answer: &http::response::Parts) -> Option<HeaderValue> {
+        let position = self
+            .snapshot
+            .heed(self.decision.route, self.decision.upstream, &answer.headers)?;
+        let module = self.snapshot.config.routes[self.decision.route?].module;
+        let module = &self.snapshot.config.modules[module];
+        let is_write = !is_safe(self.client.method.as_str()) && answer.status.is_success();
+        let cookie = (is_write && module.service.is_some()).then(|| position.cookie(&module.name))?;
+        HeaderValue::from_str(&cookie).ok()
+    }
+}
+
+/// Whether the monolith has all the data that a safe request asks for, and the route lets it answer.
+fn may_fall_back(snapshot: &Snapshot, decision: &Decision, method: &str) -> bool {
+    let Some(route) = decision.route.map(|index| &snapshot.config.routes[index]) else {
+        return false;
+    };
+    decision.upstream != snapshot.monolith
+        && route.fallback
+        && snapshot.config.modules[route.module].writes == Owner::Monolith
+        && is_safe(method)
 }
 
 /// Whether a request may be sent a second time if the first came to nothing.

@@ -11,12 +11,16 @@
 
 mod canary;
 mod check;
+mod fallback;
 mod faults;
 mod framing;
 mod headers;
+mod overruling;
 mod paths;
 mod readings;
 mod reload;
+mod shadow;
+mod shadow_faults;
 mod streaming;
 mod support;
 mod switching;
