@@ -81,7 +81,9 @@ fn answer_and_capture(
         worker.drop_copy(&plan.snapshot, draft.route, Reason::NoAnswer);
         return answer(plan, outcome, turn);
     };
-    let capture = Capture::begin(worker, draft, head.status().as_u16(), head.headers().clone());
+    let announced = head.body().size_hint().exact();
+    let head = (head.status().as_u16(), head.headers().clone());
+    let capture = Capture::begin(worker, draft, head, announced);
     answer(plan, outcome, turn).map_body(|_, mut body| {
         body.capture(capture);
         body

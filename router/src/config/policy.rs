@@ -47,7 +47,7 @@ impl Default for Shadow {
     fn default() -> Self {
         Self {
             timeout: Duration::from_secs(5),
-            concurrency: 16,
+            concurrency: 8,
             queue: 1000,
             memory: 32 << 20,
             max_body: 1 << 20,

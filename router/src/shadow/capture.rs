@@ -34,7 +34,13 @@ struct Going {
 
 impl Capture {
     /// Begins with the head. Only what [`Worker::draw`] has drawn comes here, so there is a shadow.
-    pub fn begin(worker: Rc<Worker>, draft: Box<Draft>, status: u16, headers: http::HeaderMap) -> Self {
+    /// `announced` is the length of the body, as far as the head tells.
+    pub fn begin(
+        worker: Rc<Worker>,
+        draft: Box<Draft>,
+        (status, headers): (u16, http::HeaderMap),
+        announced: Option<u64>,
+    ) -> Self {
         let (route, snapshot, space) = (draft.route, Arc::clone(&draft.snapshot), worker.shadow.space());
         let mut capture = Self {
             going: Some(Going {
@@ -48,17 +54,19 @@ impl Capture {
             route,
             worker,
         };
-        capture.reserve(512);
+        // For the heads and what holds them.
+        capture.take_room(1024);
+        let announced = announced.map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
+        capture.expect(announced);
         capture
     }
 
     /// Adds a piece of the body.
     pub fn piece(&mut self, piece: &Bytes) {
         let Some(going) = &self.going else { return };
-        if going.body.len() + piece.len() > going.draft.snapshot.config.shadow.max_body {
-            return self.give_up(Reason::TooLarge);
+        if going.body.capacity() - going.body.len() < piece.len() {
+            self.expect(going.body.len() + piece.len());
         }
-        self.reserve(piece.len());
         if let Some(going) = &mut self.going {
             going.body.extend_from_slice(piece);
         }
@@ -77,7 +85,20 @@ impl Capture {
         }
     }
 
-    fn reserve(&mut self, bytes: usize) {
+    /// Makes room for a body of so many bytes in all. Grown by doubling, a buffer would be up to twice what it holds, so a
+    /// length that was announced is taken at once.
+    fn expect(&mut self, length: usize) {
+        let Some(going) = &mut self.going else { return };
+        if length > going.draft.snapshot.config.shadow.max_body {
+            return self.give_up(Reason::TooLarge);
+        }
+        let before = going.body.capacity();
+        going.body.reserve(length - going.body.len());
+        let grown = going.body.capacity().saturating_sub(before);
+        self.take_room(grown);
+    }
+
+    fn take_room(&mut self, bytes: usize) {
         let Some(going) = &mut self.going else { return };
         let limit = going.draft.snapshot.config.shadow.memory;
         if !going.space.take(bytes, limit) {

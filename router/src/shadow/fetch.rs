@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Empty};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
@@ -42,6 +42,8 @@ pub fn client() -> Client {
         // Below the five seconds after which many servers close; see the pool of the data path.
         .pool_idle_timeout(Duration::from_secs(4))
         .pool_max_idle_per_host(16)
+        // It would grow to 400 KiB for a target that sends fast.
+        .http1_max_buf_size(64 * 1024)
         .build(connector)
 }
 
@@ -72,7 +74,12 @@ pub async fn fetch(
 }
 
 async fn read(mut body: Incoming, status: u16, most: usize) -> Result<Bytes, Failure> {
-    let mut read = BytesMut::new();
+    let announced = body.size_hint().exact().map_or(0, |length| length as usize);
+    if announced > most {
+        return Err(Failure::TooLarge { status });
+    }
+    // Grown by doubling, a buffer would be up to twice what it holds.
+    let mut read = BytesMut::with_capacity(announced);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Failure::Broken)?;
         let Ok(data) = frame.into_data() else { continue };
