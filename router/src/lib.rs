@@ -50,6 +50,7 @@ pub mod plan;
 pub mod position;
 pub mod problem;
 pub mod records;
+pub mod promotion;
 pub mod reload;
 pub mod report;
 pub mod server;

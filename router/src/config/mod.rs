@@ -12,6 +12,7 @@ mod fault;
 mod policy;
 mod reader;
 mod rules;
+mod trust;
 mod values;
 
 use std::net::SocketAddr;
@@ -23,8 +24,10 @@ use sha2::{Digest, Sha256};
 
 pub use fault::{Fault, Refused};
 pub use policy::{Fallback, Shadow};
+pub use trust::Promotion;
 pub use values::{Percent, Sticky};
 
+use crate::certificate::Bounds;
 use crate::compare::Rules;
 use crate::compare::noise::Thresholds;
 use crate::table::{HostPattern, MatchRule};
@@ -43,6 +46,10 @@ pub struct Config {
     pub shadow: Shadow,
     /// What counts as a difference, and not as noise.
     pub noise: Thresholds,
+    /// What a promotion needs.
+    pub certificate: Bounds,
+    /// In which steps routes are promoted, and what takes them back.
+    pub promotion: Promotion,
     /// What happens when a service does not answer.
     pub fallback: Fallback,
     /// Where requests can go; the monolith is among them.
@@ -123,6 +130,8 @@ pub struct Module {
     pub service: Option<usize>,
     /// Who accepts writes, and so holds the data that the other side follows.
     pub writes: Owner,
+    /// Whether its routes are promoted and taken back without being asked.
+    pub auto: bool,
 }
 
 /// Who holds a module's data.

@@ -222,6 +222,21 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// A list of numbers as the file writes them.
+    pub(super) fn numbers(&self, key: &'static str) -> Option<At<Vec<At<&'a str>>>> {
+        let value = self.value(key)?;
+        let DeValue::Array(array) = value.get_ref() else {
+            return self.mistyped(key, value, value.get_ref(), "a list of numbers");
+        };
+        let numbers = array.iter().filter_map(|item| match item.get_ref() {
+            DeValue::Integer(number) if number.radix() == 10 => Some(self.at(key, item, number.as_str())),
+            DeValue::Float(number) => Some(self.at(key, item, number.as_str())),
+            other => self.mistyped(key, item, other, "a decimal number"),
+        });
+        let numbers = numbers.collect();
+        Some(self.at(key, value, numbers))
+    }
+
     /// `true` or `false`.
     pub(super) fn flag(&self, key: &'static str) -> Option<At<bool>> {
         let value = self.value(key)?;
