@@ -22,7 +22,9 @@ const BITS: u32 = 8;
 
 /// Rounds to what the histogram tells apart: the lowest value of its slot, in microseconds, at least 1.
 pub fn rounded(latency: Duration) -> u32 {
-    let micros = u32::try_from(latency.as_micros()).unwrap_or(LONGEST).clamp(1, LONGEST);
+    let micros = u32::try_from(latency.as_micros())
+        .unwrap_or(LONGEST)
+        .clamp(1, LONGEST);
     let shift = (u32::BITS - micros.leading_zeros()).saturating_sub(BITS);
     (micros >> shift) << shift
 }
@@ -51,7 +53,10 @@ impl Latencies {
             return;
         }
         let mut merged = Vec::with_capacity(self.0.len() + other.0.len());
-        let (mut ours, mut theirs) = (self.0.iter().copied().peekable(), other.0.iter().copied().peekable());
+        let (mut ours, mut theirs) = (
+            self.0.iter().copied().peekable(),
+            other.0.iter().copied().peekable(),
+        );
         while let (Some(our), Some(their)) = (ours.peek(), theirs.peek()) {
             let order = our.0.cmp(&their.0);
             let mut next = (our.0.min(their.0), 0u32);
@@ -211,7 +216,12 @@ mod tests {
             assert_eq!(Latencies::from_bytes(&bytes[..bytes.len() - 1]), None);
         }
         assert_eq!(Latencies::from_bytes(&[]), Some(Latencies::default()));
-        for damaged in [&[0, 1][..], &[1, 0], &[0xff; 12], &[0x80, 0x80, 0x80, 0x80, 0x70, 1]] {
+        for damaged in [
+            &[0, 1][..],
+            &[1, 0],
+            &[0xff; 12],
+            &[0x80, 0x80, 0x80, 0x80, 0x70, 1],
+        ] {
             assert_eq!(Latencies::from_bytes(damaged), None, "{damaged:?}");
         }
     }

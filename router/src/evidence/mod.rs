@@ -89,7 +89,13 @@ impl Evidence {
     }
 
     /// Notes what came of comparing the answers to one request. `status` is the monolith's.
-    pub fn note_comparison(&self, about: &About<'_>, status: u16, comparison: Comparison<'_>, at: SystemTime) {
+    pub fn note_comparison(
+        &self,
+        about: &About<'_>,
+        status: u16,
+        comparison: Comparison<'_>,
+        at: SystemTime,
+    ) {
         let (span, builds) = (self.span, about.builds());
         self.note(about, |ledger| {
             ledger.note_comparison((about.subject, &builds), span, (status, comparison), at);
@@ -159,7 +165,10 @@ impl Evidence {
             !fits
         });
         if let Some((begin, _)) = too_much {
-            tracing::warn!(budget = self.budget, "more evidence than there is room for; the oldest is forgotten");
+            tracing::warn!(
+                budget = self.budget,
+                "more evidence than there is room for; the oldest is forgotten"
+            );
             for ledger in self.ledgers() {
                 lock(&ledger).tidy(begin + 1, now);
             }
@@ -195,7 +204,9 @@ impl Evidence {
 
     fn note_bucket(&self, about: &About<'_>, at: SystemTime, note: impl FnOnce(&mut Bucket)) {
         let (span, builds) = (self.span, about.builds());
-        self.note(about, |ledger| note(ledger.bucket((about.subject, &builds), span, at)));
+        self.note(about, |ledger| {
+            note(ledger.bucket((about.subject, &builds), span, at));
+        });
     }
 
     fn note(&self, about: &About<'_>, note: impl FnOnce(&mut Ledger)) {

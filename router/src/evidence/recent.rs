@@ -167,7 +167,13 @@ mod tests {
                 recent.note_traffic(Side::Monolith, &one(), at(second * 37 % 400 + round * 13));
                 recent.note_comparison(Comparison::Equal, at(second));
                 assert!(recent.0.len() as u64 <= REMEMBERED);
-                assert!(recent.0.iter().zip(recent.0.iter().skip(1)).all(|(a, b)| a.0 < b.0));
+                assert!(
+                    recent
+                        .0
+                        .iter()
+                        .zip(recent.0.iter().skip(1))
+                        .all(|(a, b)| a.0 < b.0)
+                );
             }
         }
         recent.tidy(at(10_000));

@@ -73,7 +73,9 @@ impl Tally {
     pub fn drain(&mut self) -> Vec<(usize, Side, Counts)> {
         self.count();
         let counted = std::mem::take(&mut self.counted).into_iter();
-        counted.map(|((route, side), counts)| (route, side, counts)).collect()
+        counted
+            .map(|((route, side), counts)| (route, side, counts))
+            .collect()
     }
 
     /// Whether nothing was noted since the last time.
@@ -136,10 +138,19 @@ mod tests {
         let (mut tally, mut expected) = (Tally::new(), BTreeMap::<_, Counts>::new());
         for _ in 0..3 * HELD + 17 {
             let route = random.random_range(0..1_000);
-            let side = if random.random() { Side::Monolith } else { Side::Service };
-            let status = [101, 200, 204, 304, 404, 500, 503, 0, 99, 600, u16::MAX][random.random_range(0..11)];
+            let side = if random.random() {
+                Side::Monolith
+            } else {
+                Side::Service
+            };
+            let status =
+                [101, 200, 204, 304, 404, 500, 503, 0, 99, 600, u16::MAX][random.random_range(0..11)];
             let latency = Duration::from_micros(random.random_range(0..5_000_000));
-            let outcome = if random.random_bool(0.1) { Outcome::Failed } else { Outcome::Answered };
+            let outcome = if random.random_bool(0.1) {
+                Outcome::Failed
+            } else {
+                Outcome::Answered
+            };
             tally.note(route, side, status, latency, outcome);
             let counts = expected.entry((route, side)).or_default();
             match class(status).filter(|_| outcome == Outcome::Answered) {
@@ -150,7 +161,10 @@ mod tests {
                 }
             }
         }
-        let drained = tally.drain().into_iter().map(|(route, side, counts)| ((route, side), counts));
+        let drained = tally
+            .drain()
+            .into_iter()
+            .map(|(route, side, counts)| ((route, side), counts));
         assert_eq!(drained.collect::<BTreeMap<_, _>>(), expected);
         assert!(tally.is_empty() && tally.drain().is_empty());
     }
@@ -178,7 +192,10 @@ mod tests {
             let given: Vec<(usize, Duration)> = (0..65_536)
                 .map(|_| {
                     let spread: f64 = random.random_range(2.0..4.0);
-                    (random.random_range(0..routes), Duration::from_micros(10f64.powf(spread) as u64))
+                    (
+                        random.random_range(0..routes),
+                        Duration::from_micros(10f64.powf(spread) as u64),
+                    )
                 })
                 .collect();
             let mut tally = Tally::new();
