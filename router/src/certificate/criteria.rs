@@ -1,6 +1,6 @@
 //! What must hold for a route to take its next step, one function for each criterion.
 //!
-//! For [`super::certify`]. Whether a criterion holds is decided in [`at_least`] and [`at_most`] alone: both sides must be
+//! For [`super::certify`]. Whether a criterion holds is decided in `at_least` and `at_most` alone: both sides must be
 //! finite numbers, and the comparison is never negated. So a criterion whose number cannot be had (nothing seen, a division
 //! by zero, a metric that nobody measured) does not hold, whoever wrote it.
 
