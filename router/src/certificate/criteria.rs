@@ -274,3 +274,26 @@ fn names(counts: &BTreeMap<String, u64>) -> String {
         None => told.join(", "),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_is_no_number_is_on_the_right_side_of_anything() {
+        let texts = || (String::new(), String::new());
+        for no_number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            for judged in [
+                at_least("x", texts(), no_number, 0.0),
+                at_most("x", texts(), no_number, 0.0),
+                at_least("x", texts(), 0.0, no_number),
+                at_most("x", texts(), 0.0, no_number),
+                at_least("x", texts(), no_number, no_number),
+                at_most("x", texts(), no_number, no_number),
+            ] {
+                assert!(!judged.holds && judged.number.is_none_or(|number| number == 0.0));
+            }
+        }
+        assert!(at_least("x", texts(), 0.0, 0.0).holds && at_most("x", texts(), 0.0, 0.0).holds);
+    }
+}
