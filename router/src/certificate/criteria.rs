@@ -1,6 +1,6 @@
 //! What must hold for a route to take its next step, one function for each criterion.
 //!
-//! For [`super::certify`]. Whether a criterion holds is decided in [`at_least`] and [`at_most`] alone: both sides must be
+//! For [`super::certify`]. Whether a criterion holds is decided in `at_least` and `at_most` alone: both sides must be
 //! finite numbers, and the comparison is never negated. So a criterion whose number cannot be had (nothing seen, a division
 //! by zero, a metric that nobody measured) does not hold, whoever wrote it.
 
@@ -86,21 +86,28 @@ fn classes(window: &WindowTotals, bounds: &Bounds) -> Criterion {
         bounds.min_per_class,
         percent(bounds.class_share)
     );
-    let fewest = fewest.filter(|_| answered > 0.0).map_or(f64::NAN, |fewest| fewest as f64);
+    let fewest = fewest
+        .filter(|_| answered > 0.0)
+        .map_or(f64::NAN, |fewest| fewest as f64);
     at_least("classes", (bound, value), fewest, bounds.min_per_class as f64)
 }
 
 fn span(window: &WindowTotals, bounds: &Bounds) -> Criterion {
     let ends = window.comparisons.first.zip(window.comparisons.last);
     let seconds = ends.map_or(f64::NAN, |(first, last)| (last as f64 - first as f64) / 1_000.0);
-    let texts = (format!("at least {}", time(bounds.min_span)), seconds_text(seconds));
+    let texts = (
+        format!("at least {}", time(bounds.min_span)),
+        seconds_text(seconds),
+    );
     at_least("span", texts, seconds, bounds.min_span.as_secs_f64())
 }
 
 /// The last comparison is not long ago; nor in the future, by a clock that goes wrong, where it would stay fresh for ever.
 fn freshness(window: &WindowTotals, bounds: &Bounds, now: SystemTime) -> Criterion {
     let last = window.comparisons.last;
-    let age = last.map_or(f64::NAN, |last| (millis(now) as f64 - last as f64).abs() / 1_000.0);
+    let age = last.map_or(f64::NAN, |last| {
+        (millis(now) as f64 - last as f64).abs() / 1_000.0
+    });
     let texts = (
         format!("last comparison at most {} ago", time(bounds.max_age)),
         seconds_text(age),
@@ -136,7 +143,8 @@ fn unseen(window: &WindowTotals, bounds: &Bounds) -> Criterion {
         let drops = window.comparisons.drops.iter();
         let drops = drops.filter(|(reason, _)| reason.as_str() != crate::evidence::SAMPLING);
         reasons.extend(drops.map(|(reason, count)| (reason.clone(), *count)));
-        reasons.extend((window.comparisons.lagged > 0).then_some(("lag".to_owned(), window.comparisons.lagged)));
+        reasons
+            .extend((window.comparisons.lagged > 0).then_some(("lag".to_owned(), window.comparisons.lagged)));
         value = format!("{value}: {}", names(&reasons));
     }
     let bound = format!("at most {} without a verdict", percent(bounds.max_unseen));
@@ -145,7 +153,10 @@ fn unseen(window: &WindowTotals, bounds: &Bounds) -> Criterion {
 
 /// Errors of the service, but for those where the monolith erred too and the pair was found to agree.
 fn errors(window: &WindowTotals, bounds: &Bounds) -> Criterion {
-    let errors = window.service.errors().saturating_sub(window.comparisons.agreed[4]);
+    let errors = window
+        .service
+        .errors()
+        .saturating_sub(window.comparisons.agreed[4]);
     let found = (errors, window.service.total());
     share("service-errors", found, bounds.max_errors, bounds.confidence)
 }
@@ -240,7 +251,7 @@ fn seconds_text(seconds: f64) -> String {
 fn time(time: Duration) -> String {
     let seconds = time.as_secs();
     match (seconds / 3_600, seconds / 60 % 60, seconds % 60) {
-        (0, 0, _) if time.subsec_millis() > 0 => format!("{time:.1?}"),
+        (0, 0, 0) if !time.is_zero() => format!("{}ms", time.as_millis()),
         (0, 0, seconds) => format!("{seconds}s"),
         (0, minutes, 0) => format!("{minutes}m"),
         (0, minutes, seconds) => format!("{minutes}m {seconds}s"),
@@ -261,5 +272,28 @@ fn names(counts: &BTreeMap<String, u64>) -> String {
     match sorted.len().checked_sub(NAMED).filter(|more| *more > 0) {
         Some(more) => format!("{} and {more} more", told.join(", ")),
         None => told.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_is_no_number_is_on_the_right_side_of_anything() {
+        let texts = || (String::new(), String::new());
+        for no_number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            for judged in [
+                at_least("x", texts(), no_number, 0.0),
+                at_most("x", texts(), no_number, 0.0),
+                at_least("x", texts(), 0.0, no_number),
+                at_most("x", texts(), 0.0, no_number),
+                at_least("x", texts(), no_number, no_number),
+                at_most("x", texts(), no_number, no_number),
+            ] {
+                assert!(!judged.holds && judged.number.is_none_or(|number| number == 0.0));
+            }
+        }
+        assert!(at_least("x", texts(), 0.0, 0.0).holds && at_most("x", texts(), 0.0, 0.0).holds);
     }
 }

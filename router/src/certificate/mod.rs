@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 
 pub use breach::{Breach, breach};
 pub use criteria::Criterion;
-pub use limits::{BreachLimits, Bounds};
+pub use limits::{Bounds, BreachLimits};
 
 use crate::evidence::{Builds, WindowTotals};
 

@@ -20,7 +20,7 @@ const NAMES: usize = 32;
 /// Bytes of a name that are kept.
 const NAME_LENGTH: usize = 160;
 
-/// What counts beyond [`NAMES`] are put under.
+/// What is counted under when a bucket has as many names as it may.
 pub const OTHERS: &str = "(others)";
 
 /// What came of comparing the two answers to one request.
@@ -82,7 +82,9 @@ impl Comparisons {
     pub fn unseen(&self) -> u64 {
         let dropped = self.drops.iter().filter(|(reason, _)| *reason != SAMPLING);
         let dropped: u64 = dropped.map(|(_, count)| count).sum();
-        dropped.saturating_add(self.incomparable).saturating_add(self.lagged)
+        dropped
+            .saturating_add(self.incomparable)
+            .saturating_add(self.lagged)
     }
 
     /// Notes one comparison. `status` is the monolith's.
@@ -142,7 +144,9 @@ impl Comparisons {
             (&mut self.noise, &other.noise),
         ];
         for (ours, theirs) in named {
-            theirs.iter().for_each(|(name, number)| count(ours, name, *number));
+            theirs
+                .iter()
+                .for_each(|(name, number)| count(ours, name, *number));
         }
         self.first = match (self.first, other.first) {
             (Some(ours), Some(theirs)) => Some(ours.min(theirs)),

@@ -1,7 +1,7 @@
 //! Latencies as pairs of value and count: what a histogram holds, at the size of what it holds.
 //!
 //! For everything in [`crate::evidence`] that keeps latencies. An HDR histogram (Tene, <https://hdrhistogram.org>) of one
-//! microsecond to ten minutes at two significant digits has 2,944 counters, whether it was told of one request or of a
+//! microsecond to ten minutes at two significant digits has 3,072 counters, whether it was told of one request or of a
 //! million. A route's evidence is some hundred small spans of time, and most of them saw few different values; so values are
 //! rounded exactly as that histogram rounds them, and only those that occurred are kept. Quantiles are asked of the
 //! histogram itself ([`Latencies::histogram`]), made for the asking.
@@ -22,7 +22,9 @@ const BITS: u32 = 8;
 
 /// Rounds to what the histogram tells apart: the lowest value of its slot, in microseconds, at least 1.
 pub fn rounded(latency: Duration) -> u32 {
-    let micros = u32::try_from(latency.as_micros()).unwrap_or(LONGEST).clamp(1, LONGEST);
+    let micros = u32::try_from(latency.as_micros())
+        .unwrap_or(LONGEST)
+        .clamp(1, LONGEST);
     let shift = (u32::BITS - micros.leading_zeros()).saturating_sub(BITS);
     (micros >> shift) << shift
 }
@@ -51,7 +53,10 @@ impl Latencies {
             return;
         }
         let mut merged = Vec::with_capacity(self.0.len() + other.0.len());
-        let (mut ours, mut theirs) = (self.0.iter().copied().peekable(), other.0.iter().copied().peekable());
+        let (mut ours, mut theirs) = (
+            self.0.iter().copied().peekable(),
+            other.0.iter().copied().peekable(),
+        );
         while let (Some(our), Some(their)) = (ours.peek(), theirs.peek()) {
             let order = our.0.cmp(&their.0);
             let mut next = (our.0.min(their.0), 0u32);
@@ -173,6 +178,7 @@ mod tests {
     #[test]
     fn values_are_rounded_exactly_as_the_histogram_rounds_them() {
         let histogram = Histogram::<u64>::new_with_bounds(1, u64::from(LONGEST), DIGITS).unwrap();
+        assert_eq!(histogram.distinct_values(), 3_072);
         let mut random = StdRng::seed_from_u64(1);
         let spread = (0..100_000).map(|_| 10f64.powf(random.random_range(0.0..8.77)) as u64);
         for micros in (1..5_000).chain(spread) {
@@ -211,7 +217,12 @@ mod tests {
             assert_eq!(Latencies::from_bytes(&bytes[..bytes.len() - 1]), None);
         }
         assert_eq!(Latencies::from_bytes(&[]), Some(Latencies::default()));
-        for damaged in [&[0, 1][..], &[1, 0], &[0xff; 12], &[0x80, 0x80, 0x80, 0x80, 0x70, 1]] {
+        for damaged in [
+            &[0, 1][..],
+            &[1, 0],
+            &[0xff; 12],
+            &[0x80, 0x80, 0x80, 0x80, 0x70, 1],
+        ] {
             assert_eq!(Latencies::from_bytes(damaged), None, "{damaged:?}");
         }
     }

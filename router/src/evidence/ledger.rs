@@ -152,7 +152,10 @@ impl Ledger {
         let mut unsaved = Vec::new();
         for subject in &self.subjects {
             for series in &subject.series {
-                let changed = series.buckets.iter().filter(|(_, kept)| kept.revision > kept.saved);
+                let changed = series
+                    .buckets
+                    .iter()
+                    .filter(|(_, kept)| kept.revision > kept.saved);
                 unsaved.extend(changed.map(|(begin, kept)| Unsaved {
                     subject: subject.name.clone(),
                     builds: series.builds.clone(),

@@ -80,7 +80,8 @@ impl Evidence {
     }
 
     /// Notes what a worker counted since it last did so; see [`Tally::drain`]. Do so also when an upstream names another
-    /// build, so that the one's answers are not put down to the other.
+    /// build, so that the one's answers are not put down to the other. Takes some two microseconds: with thousands of busy
+    /// routes, send what was drained to another thread.
     pub fn note_traffic(&self, about: &About<'_>, side: Side, counts: &Counts, at: SystemTime) {
         let (span, builds) = (self.span, about.builds());
         self.note(about, |ledger| {
@@ -88,8 +89,15 @@ impl Evidence {
         });
     }
 
-    /// Notes what came of comparing the answers to one request. `status` is the monolith's.
-    pub fn note_comparison(&self, about: &About<'_>, status: u16, comparison: Comparison<'_>, at: SystemTime) {
+    /// Notes what came of comparing the answers to one request. `status` is the monolith's. Both answers must be noted as
+    /// traffic too: an error that both sides made is taken off the service's errors by its comparison.
+    pub fn note_comparison(
+        &self,
+        about: &About<'_>,
+        status: u16,
+        comparison: Comparison<'_>,
+        at: SystemTime,
+    ) {
         let (span, builds) = (self.span, about.builds());
         self.note(about, |ledger| {
             ledger.note_comparison((about.subject, &builds), span, (status, comparison), at);
@@ -159,7 +167,10 @@ impl Evidence {
             !fits
         });
         if let Some((begin, _)) = too_much {
-            tracing::warn!(budget = self.budget, "more evidence than there is room for; the oldest is forgotten");
+            tracing::warn!(
+                budget = self.budget,
+                "more evidence than there is room for; the oldest is forgotten"
+            );
             for ledger in self.ledgers() {
                 lock(&ledger).tidy(begin + 1, now);
             }
@@ -195,7 +206,9 @@ impl Evidence {
 
     fn note_bucket(&self, about: &About<'_>, at: SystemTime, note: impl FnOnce(&mut Bucket)) {
         let (span, builds) = (self.span, about.builds());
-        self.note(about, |ledger| note(ledger.bucket((about.subject, &builds), span, at)));
+        self.note(about, |ledger| {
+            note(ledger.bucket((about.subject, &builds), span, at));
+        });
     }
 
     fn note(&self, about: &About<'_>, note: impl FnOnce(&mut Ledger)) {

@@ -154,7 +154,9 @@ mod tests {
     #[test]
     fn a_clock_that_was_set_back_does_not_blind_the_window() {
         let mut recent = Recent::default();
-        recent.note_traffic(Side::Service, &one(), at(10_000));
+        for second in 0..REMEMBERED {
+            recent.note_traffic(Side::Service, &one(), at(10_000 + second));
+        }
         recent.note_traffic(Side::Service, &one(), at(5));
         assert_eq!(recent.totals(10, at(5)).service.total(), 1);
     }
@@ -167,7 +169,13 @@ mod tests {
                 recent.note_traffic(Side::Monolith, &one(), at(second * 37 % 400 + round * 13));
                 recent.note_comparison(Comparison::Equal, at(second));
                 assert!(recent.0.len() as u64 <= REMEMBERED);
-                assert!(recent.0.iter().zip(recent.0.iter().skip(1)).all(|(a, b)| a.0 < b.0));
+                assert!(
+                    recent
+                        .0
+                        .iter()
+                        .zip(recent.0.iter().skip(1))
+                        .all(|(a, b)| a.0 < b.0)
+                );
             }
         }
         recent.tidy(at(10_000));

@@ -20,9 +20,9 @@ use std::time::{Duration, SystemTime};
 use chassis::db::{self, Conn, Db};
 use diesel::prelude::*;
 
+use super::Evidence;
 use super::ledger::Unsaved;
 use super::window::{Part, WindowTotals};
-use super::Evidence;
 use row::{Read, Row, evidence, signed};
 
 /// Rows in one transaction.
@@ -155,7 +155,9 @@ impl Store {
     }
 
     async fn write(&self, evidence: &Evidence, batch: &[(String, Unsaved)]) -> Result<usize, Error> {
-        let rows = batch.iter().map(|(route, bucket)| Row::new(&self.run, route, bucket));
+        let rows = batch
+            .iter()
+            .map(|(route, bucket)| Row::new(&self.run, route, bucket));
         let rows = rows.collect::<Result<Vec<_>, _>>()?;
         if rows.is_empty() {
             return Ok(0);
@@ -165,7 +167,9 @@ impl Store {
             Ok::<_, Error>(())
         };
         self.db.write(write).await?;
-        batch.iter().for_each(|(route, bucket)| evidence.saved(route, bucket));
+        batch
+            .iter()
+            .for_each(|(route, bucket)| evidence.saved(route, bucket));
         Ok(batch.len())
     }
 

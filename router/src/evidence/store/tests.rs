@@ -59,7 +59,9 @@ fn on_postgres() -> Option<Place> {
     let number = MADE.fetch_add(1, Ordering::Relaxed);
     let name = format!("banyan_evidence_{}_{number}", std::process::id());
     let mut conn = PgConnection::establish(&server).unwrap();
-    diesel::sql_query(format!("CREATE DATABASE \"{name}\"")).execute(&mut conn).unwrap();
+    diesel::sql_query(format!("CREATE DATABASE \"{name}\""))
+        .execute(&mut conn)
+        .unwrap();
     let mut url = url::Url::parse(&server).unwrap();
     url.set_path(&name);
     let place = Place {
@@ -174,13 +176,19 @@ async fn two_routers_on_one_database_are_added_up_and_end_each_others_windows() 
         assert!(a.is_ok() && b.is_ok());
         for (store, evidence) in [(&one, &here), (&two, &there)] {
             let window = window(store, evidence).await;
-            assert_eq!((window.monolith.total(), window.comparisons.mismatches()), (120, 12));
+            assert_eq!(
+                (window.monolith.total(), window.comparisons.mismatches()),
+                (120, 12)
+            );
             assert_eq!(window.service.latencies.len(), 108);
         }
         note(&there, "2", 500);
         two.flush(&there).await.unwrap();
         let window = window(&one, &here).await;
-        assert_eq!((window.builds.service.as_deref(), window.service.total()), (Some("2"), 10));
+        assert_eq!(
+            (window.builds.service.as_deref(), window.service.total()),
+            (Some("2"), 10)
+        );
     }
 }
 
@@ -188,7 +196,9 @@ async fn two_routers_on_one_database_are_added_up_and_end_each_others_windows() 
 async fn old_rows_are_deleted_and_no_others() {
     for place in places() {
         let (store, evidence) = (place.store(), day());
-        [0, 86_400, 2 * 86_400].iter().for_each(|second| note(&evidence, "1", *second));
+        [0, 86_400, 2 * 86_400]
+            .iter()
+            .for_each(|second| note(&evidence, "1", *second));
         assert_eq!(store.flush(&evidence).await.unwrap(), 3);
         assert_eq!(store.forget(&evidence, at(2 * 86_400)).await.unwrap(), 1);
         assert_eq!(store.forget(&evidence, at(2 * 86_400)).await.unwrap(), 0);
@@ -203,9 +213,15 @@ async fn a_row_that_is_damaged_is_told_with_its_remedy_and_certifies_nothing() {
         store.flush(&evidence).await.unwrap();
         let damage = diesel::update(evidence::table).set(evidence::counts.eq("{}"));
         damage.execute(&mut *place.open().connect().unwrap()).unwrap();
-        let refused = place.store().window(&day(), ("get-product", "s"), at(0), at(60)).await;
+        let refused = place
+            .store()
+            .window(&day(), ("get-product", "s"), at(0), at(60))
+            .await;
         let told = refused.unwrap_err().to_string();
-        assert!(told.contains("get-product") && told.contains("DELETE FROM evidence"), "{told}");
+        assert!(
+            told.contains("get-product") && told.contains("DELETE FROM evidence"),
+            "{told}"
+        );
     }
 }
 
@@ -219,7 +235,12 @@ async fn without_a_database_nothing_is_lost_from_memory_and_no_window_is_given()
     std::fs::rename(&file, &hidden).unwrap();
     std::fs::create_dir(&file).unwrap();
     assert!(store.flush(&evidence).await.is_err());
-    assert!(store.window(&evidence, ("get-product", "s"), at(0), at(60)).await.is_err());
+    assert!(
+        store
+            .window(&evidence, ("get-product", "s"), at(0), at(60))
+            .await
+            .is_err()
+    );
     note(&evidence, "1", 1);
     std::fs::remove_dir(&file).unwrap();
     std::fs::rename(&hidden, &file).unwrap();
@@ -232,7 +253,11 @@ async fn the_keeper_writes_by_itself_and_goes_on_after_an_outage() {
     let place = on_sqlite();
     let (store, evidence) = (Arc::new(place.store()), Arc::new(day()));
     // The table is away at first, as if the database were.
-    let away = |sql: &str| diesel::sql_query(sql).execute(&mut *place.open().connect().unwrap()).unwrap();
+    let away = |sql: &str| {
+        diesel::sql_query(sql)
+            .execute(&mut *place.open().connect().unwrap())
+            .unwrap()
+    };
     away("ALTER TABLE evidence RENAME TO away");
     let keeper = {
         let (store, evidence) = (Arc::clone(&store), Arc::clone(&evidence));
@@ -249,7 +274,9 @@ async fn the_keeper_writes_by_itself_and_goes_on_after_an_outage() {
     let reader = place.store();
     loop {
         assert!(tokio::time::Instant::now() < until, "it did not go on");
-        let window = reader.window(&day(), ("get-product", "s"), now - Duration::from_secs(9), now).await;
+        let window = reader
+            .window(&day(), ("get-product", "s"), now - Duration::from_secs(9), now)
+            .await;
         if window.is_ok_and(|window| window.comparisons.compared() == 1) {
             break;
         }
@@ -269,6 +296,9 @@ async fn unknown_builds_stay_unknown() {
         evidence.note_comparison(&nameless, 200, Comparison::Equal, at(0));
         store.flush(&evidence).await.unwrap();
         let window = window(&place.store(), &day()).await;
-        assert_eq!((window.builds, window.comparisons.compared()), (Builds::default(), 1));
+        assert_eq!(
+            (window.builds, window.comparisons.compared()),
+            (Builds::default(), 1)
+        );
     }
 }
