@@ -20,6 +20,7 @@ use ipnet::IpNet;
 use sha2::{Digest, Sha256};
 
 pub use fault::{Fault, Refused};
+pub(crate) use reader::distance;
 pub use values::{Percent, Sticky};
 
 use crate::table::{HostPattern, MatchRule};
