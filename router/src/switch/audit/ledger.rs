@@ -61,6 +61,8 @@ pub struct Open {
     pub hash_before: String,
     /// SHA-256 that the file was to have after.
     pub hash_after: String,
+    /// SHA-256 of the file as the next entry of the same place found it, if there is one.
+    pub found_next: Option<String>,
 }
 
 /// The log, as the router at one place writes it; cheap to clone.
@@ -115,11 +117,14 @@ impl Ledger {
             detail,
             ..self.blank(kind, at, &planned, outcome)
         };
-        let id = self.db.write(move |conn| -> Result<_, Error> {
+        let sentence = planned.sentence();
+        let added = self.db.write(move |conn| -> Result<_, Error> {
             store::take_turn(conn)?;
             Ok(store::append(conn, row.clone(), &planned.moves)?)
         });
-        id.await
+        let (id, hash) = added.await?;
+        tracing::info!(entry = id, hash, "audit: {}{sentence}", if kind == "intent" { "begin to " } else { "" });
+        Ok(id)
     }
 
     fn blank(&self, kind: &str, at: NaiveDateTime, planned: &Planned, outcome: Option<Outcome>) -> Row {
@@ -151,7 +156,7 @@ impl Ledger {
             store::take_turn(conn)?;
             let begun = store::row(conn, intent)?.ok_or(Error::NotFound(intent))?;
             if store::outcome_of(conn, intent)?.is_some() {
-                return Ok(());
+                return Ok(None);
             }
             let row = Row {
                 at: now(),
@@ -163,10 +168,12 @@ impl Ledger {
                 detail: detail.clone(),
                 ..begun
             };
-            store::append(conn, row, &[])?;
-            Ok(())
+            Ok(Some(store::append(conn, row, &[])?))
         });
-        concluded.await
+        if let Some((id, hash)) = concluded.await? {
+            tracing::info!(entry = id, hash, "audit: entry {intent} is {}", outcome.words());
+        }
+        Ok(())
     }
 
     /// Entries, newest first, at most `limit` (and [`PAGE`]); the next page is before the last one's id. Of an entry with
@@ -202,15 +209,39 @@ impl Ledger {
     /// What was begun here and has no end, oldest first. [`crate::switch::recover`] finds out how each ended.
     pub async fn open(&self) -> Result<Vec<Open>, Error> {
         let place = self.place.clone();
-        let rows = self.db.read(move |conn| -> Result<_, Error> {
-            Ok(store::open(conn, &place, OPEN)?)
+        let found = self.db.read(move |conn| -> Result<_, Error> {
+            let mut found = Vec::new();
+            for row in store::open(conn, &place, OPEN)? {
+                found.push(Open {
+                    id: row.id,
+                    found_next: store::next(conn, &place, row.id)?.map(|next| next.hash_before),
+                    hash_before: row.hash_before,
+                    hash_after: row.hash_after,
+                });
+            }
+            Ok(found)
         });
-        let open = |row: Row| Open {
-            id: row.id,
-            hash_before: row.hash_before,
-            hash_after: row.hash_after,
-        };
-        Ok(rows.await?.into_iter().map(open).collect())
+        found.await
+    }
+
+    /// The hash (SHA-256, hex) that this place's file has, as far as the log knows; absent if it does not.
+    pub async fn last_file(&self) -> Result<Option<String>, Error> {
+        let place = self.place.clone();
+        let last = self.db.read(move |conn| -> Result<_, Error> {
+            let Some(row) = store::newest(conn, &place)? else {
+                return Ok(None);
+            };
+            let end = match row.outcome.clone() {
+                Some(words) => Some(words),
+                None => store::outcome_of(conn, row.id)?.and_then(|end| end.outcome),
+            };
+            Ok(match end.as_deref().map(Outcome::of_words) {
+                Some(Outcome::Done | Outcome::RecoveredDone) => Some(row.hash_after),
+                Some(Outcome::NotDone | Outcome::RecoveredNotDone) => Some(row.hash_before),
+                Some(Outcome::RecoveredUnclear) | None => None,
+            })
+        });
+        last.await
     }
 
     /// Looks over the whole log. An error is [`Error::Broken`] at the first row that is not as it was written.

@@ -11,7 +11,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::result::QueryResult;
 
-use super::{Move, chain};
+use super::{Action, Move, chain};
 
 diesel::table! {
     audit (id) {
@@ -85,8 +85,9 @@ pub(super) fn take_turn(conn: &mut Conn) -> QueryResult<()> {
     }
 }
 
-/// Adds a row and its routes at the end; id, `previous` and `hash` are given to it here. The turn must have been taken.
-pub(super) fn append(conn: &mut Conn, mut row: Row, moves: &[Move]) -> QueryResult<i64> {
+/// Adds a row and its routes at the end; id, `previous` and `hash` are given to it here, and id and `hash`
+/// come back. The turn must have been taken.
+pub(super) fn append(conn: &mut Conn, mut row: Row, moves: &[Move]) -> QueryResult<(i64, String)> {
     let last = audit::table
         .select((audit::id, audit::hash))
         .order(audit::id.desc());
@@ -96,7 +97,7 @@ pub(super) fn append(conn: &mut Conn, mut row: Row, moves: &[Move]) -> QueryResu
     row.previous = hash;
     row.moves = i64::try_from(moves.len()).unwrap_or(i64::MAX);
     row.hash = chain::hash(&row, moves);
-    let id = row.id;
+    let (id, hash) = (row.id, row.hash.clone());
     diesel::insert_into(audit::table).values(row).execute(conn)?;
     let values: Vec<_> = (0_i64..)
         .zip(moves)
@@ -118,7 +119,7 @@ pub(super) fn append(conn: &mut Conn, mut row: Row, moves: &[Move]) -> QueryResu
             Conn::Sqlite(conn) => insert.execute(conn)?,
         };
     }
-    Ok(id)
+    Ok((id, hash))
 }
 
 /// The row with this id.
@@ -217,4 +218,27 @@ pub(super) fn open(conn: &mut Conn, place: &str, limit: i64) -> QueryResult<Vec<
         .order(audit::id)
         .limit(limit)
         .load(conn)
+}
+
+/// The first entry of a place after a row that tells how the file was found.
+pub(super) fn next(conn: &mut Conn, place: &str, after: i64) -> QueryResult<Option<Row>> {
+    audit::table
+        .filter(audit::place.eq(place))
+        .filter(audit::id.gt(after))
+        .filter(audit::kind.ne("outcome"))
+        .filter(audit::action.ne(Action::RefusedReload.word()))
+        .order(audit::id)
+        .first(conn)
+        .optional()
+}
+
+/// The newest entry of a place that tells what the file is now.
+pub(super) fn newest(conn: &mut Conn, place: &str) -> QueryResult<Option<Row>> {
+    audit::table
+        .filter(audit::place.eq(place))
+        .filter(audit::kind.ne("outcome"))
+        .filter(audit::action.ne(Action::RefusedReload.word()))
+        .order(audit::id.desc())
+        .first(conn)
+        .optional()
 }
