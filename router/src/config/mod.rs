@@ -25,6 +25,7 @@ use sha2::{Digest, Sha256};
 pub use fault::{Fault, Refused};
 pub use policy::{Fallback, Shadow};
 pub use trust::Promotion;
+pub(crate) use reader::distance;
 pub use values::{Percent, Sticky};
 
 use crate::certificate::Bounds;

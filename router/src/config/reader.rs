@@ -330,7 +330,8 @@ pub(super) fn closest<'n>(typed: &str, candidates: &[&'n str]) -> Option<&'n str
     (best.0 <= 2 && best.0 < typed.chars().count()).then_some(best.1)
 }
 
-fn distance(left: &str, right: &str) -> usize {
+/// How many letters to change, add or leave out to make one word of the other.
+pub(crate) fn distance(left: &str, right: &str) -> usize {
     let right: Vec<char> = right.chars().collect();
     let mut row: Vec<usize> = (0..=right.len()).collect();
     for (i, a) in left.chars().enumerate() {

@@ -47,8 +47,9 @@ impl Percent {
         self.0
     }
 
-    /// Reads a decimal of 0 to 100 with at most two places, exactly.
-    pub(super) fn parse(text: &str) -> Result<Self, Complaint> {
+    /// Reads a decimal of 0 to 100 with at most two places, exactly. The error is what is wrong, and what to write
+    /// instead.
+    pub fn parse(text: &str) -> Result<Self, Complaint> {
         let complain = |why: &str| {
             (
                 format!("percent {text} {why}"),
