@@ -44,6 +44,7 @@ pub mod expect;
 pub mod forward;
 pub mod identity;
 pub mod notes;
+pub mod operations;
 pub mod origin;
 pub mod path;
 pub mod plan;

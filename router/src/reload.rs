@@ -15,6 +15,8 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use crate::config::{Config, Module, Refused, Route, Settings};
 use crate::snapshot::Snapshot;
 use crate::state::State;
+use crate::switch::file::sha256;
+use crate::switch::perform::Switcher;
 
 /// How often the file is read.
 pub const PERIOD: Duration = Duration::from_millis(500);
@@ -22,7 +24,7 @@ pub const PERIOD: Duration = Duration::from_millis(500);
 const SETTLING: Duration = Duration::from_millis(30);
 
 /// Follows the file for as long as the router runs.
-pub async fn follow(state: Arc<State>, file: PathBuf) {
+pub async fn follow(state: Arc<State>, file: PathBuf, switcher: Switcher) {
     let mut period = interval(PERIOD);
     period.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut hangup = signal(SignalKind::hangup()).inspect_err(|error| {
@@ -40,7 +42,7 @@ pub async fn follow(state: Arc<State>, file: PathBuf) {
             continue;
         };
         is_first = false;
-        judge(&state, &file, &found);
+        judge(&state, &file, &found, &switcher).await;
         judged = found;
     }
 }
@@ -77,7 +79,7 @@ async fn read_settled(file: &Path, judged: &Content, is_first: bool) -> Option<C
     None
 }
 
-fn judge(state: &State, file: &Path, content: &Content) {
+async fn judge(state: &State, file: &Path, content: &Content, switcher: &Switcher) {
     let name = file.display().to_string();
     let config = match content {
         Ok(bytes) => Config::parse(&name, bytes),
@@ -90,8 +92,16 @@ fn judge(state: &State, file: &Path, content: &Content) {
             }
             state.judge(None);
         }
-        Ok(config) => take(state, config),
-        Err(refused) => refuse(state, refused),
+        Ok(config) => {
+            let taken = config.clone();
+            take(state, config);
+            switcher.note_reload(&taken).await;
+        }
+        Err(refused) => {
+            let hash = content.as_ref().map_or(String::new(), |bytes| sha256(bytes));
+            switcher.note_refused(&refused, &hash).await;
+            refuse(state, refused);
+        }
     }
 }
 

@@ -23,6 +23,7 @@ use tokio::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Settings;
+use crate::operations::Operations;
 use crate::state::State;
 use crate::watch::ClientStream;
 use crate::worker::Worker;
@@ -67,12 +68,13 @@ impl Bound {
     /// Serves until a signal says stop, then lets running exchanges end.
     pub async fn serve(self, state: Arc<State>, file: PathBuf) -> io::Result<()> {
         let settings = state.snapshot().config.router.clone();
-        let admin = admin::serve(self.admin_listener, Arc::clone(&state))?;
+        let operations = Operations::start(&state, &file).map_err(io::Error::other)?;
+        let admin = admin::serve(self.admin_listener, Arc::clone(&operations.operator))?;
         let admin_handle = admin.handle();
         let admin = tokio::spawn(admin);
         let server = serve_clients(self.router_listener, &settings, &state)?;
         let handle = server.handle();
-        let reloading = tokio::task::spawn_local(reload::follow(Arc::clone(&state), file));
+        let reloading = tokio::task::spawn_local(reload::follow(Arc::clone(&state), file, operations.operator.switcher().clone()));
         tokio::task::spawn_local(async move {
             if let Err(error) = stop_signal().await {
                 tracing::error!(%error, "cannot listen for signals");
@@ -84,6 +86,7 @@ impl Bound {
         });
         let ended = server.await;
         reloading.abort();
+        operations.stop().await;
         admin_handle.stop(false).await;
         // It has been told to stop; how it did so changes nothing any more.
         let _ended = admin.await;

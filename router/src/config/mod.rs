@@ -214,6 +214,14 @@ impl Config {
 }
 
 impl Mode {
+    /// The share of the clients, where the mode has one.
+    pub fn percent(self) -> Option<Percent> {
+        match self {
+            Mode::Canary(percent) => Some(percent),
+            Mode::Monolith | Mode::Shadow | Mode::Service => None,
+        }
+    }
+
     /// The word that the file uses.
     pub fn word(self) -> &'static str {
         match self {

@@ -73,7 +73,6 @@ pub(super) fn promotion(reader: &Reader<'_>, section: Option<Section<'_>>) -> Pr
     }
     let breach = &mut promotion.breach;
     keys.time("interval", &mut promotion.interval);
-    keys.time("window", &mut breach.window);
     keys.count("min_requests", &mut breach.min_requests);
     keys.share("max_errors", &mut breach.max_errors);
     keys.share("max_mismatch", &mut breach.max_mismatch);

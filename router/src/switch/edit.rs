@@ -19,7 +19,8 @@ use toml_edit::Document;
 
 use super::locate::{Entry, entries};
 use super::patch::{apply, mode_patch, percent_patches};
-use super::{Change, Target};
+use super::Change;
+use crate::config::Mode;
 use crate::config::{Percent, distance};
 
 /// Why a text was not edited.
@@ -169,7 +170,7 @@ fn verify(edited: &str, routes: usize, changes: &[Change]) -> Result<(), EditErr
     Ok(())
 }
 
-fn says(text: &str, entry: &Entry, target: Target) -> bool {
+fn says(text: &str, entry: &Entry, target: Mode) -> bool {
     let percent = entry
         .percent
         .as_ref()

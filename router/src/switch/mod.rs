@@ -22,24 +22,7 @@ pub mod perform;
 pub mod plan;
 pub mod recover;
 
-use std::fmt;
-
-use serde::Serialize;
-
-use crate::config::Percent;
-
-/// Where a route is to go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Target {
-    /// The monolith serves it.
-    Monolith,
-    /// The monolith serves it, and a sample is compared.
-    Shadow,
-    /// The service serves this share of its clients.
-    Canary(Percent),
-    /// The service serves it.
-    Service,
-}
+use crate::config::Mode;
 
 /// A wish for one route.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,40 +30,5 @@ pub struct Change {
     /// The route's name in the file.
     pub route: String,
     /// Where it is to go.
-    pub to: Target,
-}
-
-impl Target {
-    /// The word that the file uses for the mode.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Monolith => "monolith",
-            Self::Shadow => "shadow",
-            Self::Canary(_) => "canary",
-            Self::Service => "service",
-        }
-    }
-
-    /// The share that the file has beside it, where the mode has one.
-    pub fn percent(self) -> Option<Percent> {
-        match self {
-            Self::Canary(percent) => Some(percent),
-            Self::Monolith | Self::Shadow | Self::Service => None,
-        }
-    }
-}
-
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Canary(percent) => write!(f, "canary {percent} %"),
-            other => f.write_str(other.word()),
-        }
-    }
-}
-
-impl Serialize for Target {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
+    pub to: Mode,
 }

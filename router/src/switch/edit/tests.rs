@@ -5,18 +5,18 @@ use rand::{RngExt, SeedableRng};
 
 use super::*;
 
-fn percent(text: &str) -> Target {
-    Target::Canary(Percent::parse(text).unwrap())
+fn percent(text: &str) -> Mode {
+    Mode::Canary(Percent::parse(text).unwrap())
 }
 
-fn to(route: &str, to: Target) -> Change {
+fn to(route: &str, to: Mode) -> Change {
     Change {
         route: route.to_owned(),
         to,
     }
 }
 
-fn edited(text: &str, route: &str, target: Target) -> String {
+fn edited(text: &str, route: &str, target: Mode) -> String {
     edit(text, &[to(route, target)]).unwrap()
 }
 
@@ -53,7 +53,7 @@ fn a_percent_without_meaning_goes_with_its_line_and_leaves_the_comments_above() 
     let expected = FILE
         .replace("'canary'", "'service'")
         .replace("  percent = 10\n", "");
-    assert_eq!(edited(FILE, "get-product", Target::Service), expected);
+    assert_eq!(edited(FILE, "get-product", Mode::Service), expected);
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn a_comment_behind_a_percent_that_goes_stays() {
     let expected = FILE
         .replace("'canary'", "'shadow'")
         .replace("percent = 10", "# ticket 7");
-    assert_eq!(edited(&file, "get-product", Target::Shadow), expected);
+    assert_eq!(edited(&file, "get-product", Mode::Shadow), expected);
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn a_new_percent_comes_right_after_the_mode_and_is_aligned_with_it() {
     );
     let canary = edited(&without, "get-product", percent("0.25"));
     assert_eq!(canary, expected);
-    assert_eq!(edited(&canary, "get-product", Target::Monolith), without);
+    assert_eq!(edited(&canary, "get-product", Mode::Monolith), without);
     let tight = without.replace("mode    = ", "\"mode\"=");
     let canary = edited(&tight, "get-product", percent("5"));
     assert!(canary.contains("\n  \"mode\"='canary'  # since May\n  percent=5\n"), "{canary}");
@@ -94,8 +94,8 @@ fn line_ends_byte_order_mark_and_a_missing_last_newline_stay() {
         file.strip_suffix("mode = \"monolith\"").unwrap()
     );
     assert_eq!(canary, expected);
-    assert_eq!(edited(&canary, "list-products", Target::Monolith), file);
-    let back = edited(&edited(&file, "get-product", Target::Monolith), "get-product", percent("3"));
+    assert_eq!(edited(&canary, "list-products", Mode::Monolith), file);
+    let back = edited(&edited(&file, "get-product", Mode::Monolith), "get-product", percent("3"));
     assert_eq!(back.replace("\r\n", "").matches('\n').count(), 0);
 }
 
@@ -103,7 +103,7 @@ fn line_ends_byte_order_mark_and_a_missing_last_newline_stay() {
 fn a_wish_that_is_fulfilled_already_changes_no_byte() {
     let odd = FILE.replace("percent = 10", "percent = 10.00");
     assert_eq!(edited(&odd, "get-product", percent("10")), odd);
-    assert_eq!(edited(&odd, "list-products", Target::Monolith), odd);
+    assert_eq!(edited(&odd, "list-products", Mode::Monolith), odd);
     assert_eq!(edit(&odd, &[]).unwrap(), odd);
 }
 
@@ -113,11 +113,11 @@ fn braces_dotted_keys_and_quoted_keys_are_understood() {
                 \t{ percent = 10, 'mode' = 'canary', name = 'b' }, # b\n  {name='c',mode='canary',percent=7}\n]\n";
     let canary = edited(file, "a", percent("2"));
     assert_eq!(canary, file.replace("\"monolith\"", "\"canary\", percent = 2"));
-    assert_eq!(edited(&canary, "a", Target::Monolith), file);
+    assert_eq!(edited(&canary, "a", Mode::Monolith), file);
     let expected = file.replace("percent = 10, 'mode' = 'canary'", "'mode' = 'service'");
-    assert_eq!(edited(file, "b", Target::Service), expected);
+    assert_eq!(edited(file, "b", Mode::Service), expected);
     assert_eq!(
-        edited(file, "c", Target::Monolith),
+        edited(file, "c", Mode::Monolith),
         file.replace("'canary',percent=7", "'monolith'")
     );
 }
@@ -129,38 +129,38 @@ fn braces_over_several_lines_lose_the_line_and_one_comma() {
     let expected = file
         .replace("\"canary\", # who", "\"service\", # who")
         .replace("  percent = 10, # much\n", "  # much\n");
-    assert_eq!(edited(file, "a", Target::Service), expected);
+    assert_eq!(edited(file, "a", Mode::Service), expected);
     let expected = file
         .replace("\"canary\", # last", "\"service\" # last")
         .replace("  percent = 5\n", "");
-    assert_eq!(edited(file, "b", Target::Service), expected);
+    assert_eq!(edited(file, "b", Mode::Service), expected);
     let dotted = "modules.m.routes = [{ name = 'a', mode = 'canary', y.z = [1], percent = 10 }]";
     assert_eq!(
-        edited(dotted, "a", Target::Service),
+        edited(dotted, "a", Mode::Service),
         "modules.m.routes = [{ name = 'a', mode = 'service', y.z = [1] }]"
     );
 }
 
 #[test]
 fn an_unknown_route_is_refused_with_the_closest_names() {
-    let error = edit(FILE, &[to("get-prodct", Target::Service)]).unwrap_err();
+    let error = edit(FILE, &[to("get-prodct", Mode::Service)]).unwrap_err();
     assert_eq!(
         error.to_string(),
         "there is no route `get-prodct`; the closest are: get-product, list-products"
     );
-    let none = edit("a = 1\n", &[to("x", Target::Service)]).unwrap_err();
+    let none = edit("a = 1\n", &[to("x", Mode::Service)]).unwrap_err();
     assert_eq!(none.to_string(), "there is no route `x`; the file has none");
 }
 
 #[test]
 fn what_cannot_be_edited_is_refused_with_its_line() {
-    let twice = [to("get-product", Target::Service), to("get-product", Target::Monolith)];
+    let twice = [to("get-product", Mode::Service), to("get-product", Mode::Monolith)];
     assert!(matches!(edit(FILE, &twice), Err(EditError::Twice { .. })));
     let double = FILE.replace("list-products", "get-product");
     let ambiguous = edit(&double, &twice[..1]).unwrap_err().to_string();
     assert!(ambiguous.contains("line 7 and again on line 15"), "{ambiguous}");
     let bare = FILE.replace("mode = \"monolith\"", "mode = 7");
-    let no_mode = edit(&bare, &[to("list-products", Target::Service)]);
+    let no_mode = edit(&bare, &[to("list-products", Mode::Service)]);
     assert!(matches!(no_mode, Err(EditError::NoMode { line: 15, .. })));
     let broken = edit(&FILE.replace("mode = \"monolith\"", "mode = \"mono"), &twice[..1]);
     assert!(matches!(broken, Err(EditError::NotToml { line: 17, .. })), "{broken:?}");
@@ -202,11 +202,11 @@ fn random_route(dice: &mut StdRng, name: &str, newline: &str) -> String {
     text
 }
 
-fn random_target(dice: &mut StdRng) -> Target {
+fn random_target(dice: &mut StdRng) -> Mode {
     match dice.random_range(0..4) {
-        0 => Target::Monolith,
-        1 => Target::Service,
-        2 => Target::Shadow,
+        0 => Mode::Monolith,
+        1 => Mode::Service,
+        2 => Mode::Shadow,
         _ => percent(&format!("{}.{}", dice.random_range(0..100), dice.random_range(0..100))),
     }
 }
@@ -253,14 +253,14 @@ fn whatever_the_file_all_other_lines_stay_and_the_way_back_is_the_way_there() {
     }
 }
 
-fn way_back(file: &str, there: &str, name: &str, target: Target, seed: u64) {
+fn way_back(file: &str, there: &str, name: &str, target: Mode, seed: u64) {
     let found = read(file).unwrap();
     let entry = &found[name][0];
     let share = entry.percent.as_ref().map(|pair| &file[pair.value.clone()]);
     let origin = match (entry.mode_word.as_str(), share) {
-        ("monolith", _) => Target::Monolith,
-        ("service", _) => Target::Service,
-        ("shadow", _) => Target::Shadow,
+        ("monolith", _) => Mode::Monolith,
+        ("service", _) => Mode::Service,
+        ("shadow", _) => Mode::Shadow,
         (_, share) => percent(share.unwrap()),
     };
     // Only a percent that stood there and was taken away can come back at another place.
