@@ -121,7 +121,9 @@ impl Switcher {
             action: Action::RefusedReload,
             moves: Vec::new(),
             hash_after: hash.to_owned(),
-            ..course.known.reload_to(&course.known, "the edited file has mistakes")
+            ..course
+                .known
+                .reload_to(&course.known, "the edited file has mistakes")
         };
         self.0.late.push(fact(planned, refused.to_string()));
     }
@@ -226,7 +228,10 @@ impl Inner {
         };
         if is_hasty {
             let sentence = planned.sentence();
-            tracing::error!(error = why, "going back without the audit log, which gets it later: {sentence}");
+            tracing::error!(
+                error = why,
+                "going back without the audit log, which gets it later: {sentence}"
+            );
             return Ok(missing);
         }
         // Should the database take the intent after all, it gets its end.
@@ -280,15 +285,24 @@ impl Inner {
         let hash = sha256(&found);
         for begun in open {
             let (outcome, detail) = judge(&begun, &hash);
-            tracing::warn!(entry = begun.id, "a switch without an end, {}: {detail}", outcome.words());
+            tracing::warn!(
+                entry = begun.id,
+                "a switch without an end, {}: {detail}",
+                outcome.words()
+            );
             let concluded = self.ledger.conclude(begun.id, outcome, &detail).await;
             concluded.map_err(unrecorded)?;
         }
         let last = self.ledger.last_file().await.map_err(unrecorded)?;
-        if last.as_ref().is_some_and(|last| *last != course.known.hash) {
+        if last
+            .as_ref()
+            .is_some_and(|last| *last != course.known.hash && *last != hash)
+        {
             let planned = Planned {
                 hash_before: last.unwrap_or_default(),
-                ..course.known.reload_to(&course.known, "the file was edited while no router looked")
+                ..course
+                    .known
+                    .reload_to(&course.known, "the file was edited while no router looked")
             };
             self.late.push(fact(planned, String::new()));
         }
@@ -298,7 +312,8 @@ impl Inner {
 
     fn note_edit(&self, course: &mut Course, found: Known, reason: &str) {
         if found.hash != course.known.hash {
-            self.late.push(fact(course.known.reload_to(&found, reason), String::new()));
+            self.late
+                .push(fact(course.known.reload_to(&found, reason), String::new()));
             course.known = found;
         }
     }
@@ -335,9 +350,13 @@ async fn blocking<T: Send + 'static>(
 /// `HOST:PATH`. The folder is the one behind its symlinks; the file is not, since a ConfigMap's is another each time.
 fn place(file: &Path) -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host = Some(host.trim()).filter(|host| !host.is_empty()).unwrap_or("localhost");
+    let host = Some(host.trim())
+        .filter(|host| !host.is_empty())
+        .unwrap_or("localhost");
     let path = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-    let folder = path.parent().and_then(|folder| std::fs::canonicalize(folder).ok());
+    let folder = path
+        .parent()
+        .and_then(|folder| std::fs::canonicalize(folder).ok());
     let path = match (folder, path.file_name()) {
         (Some(folder), Some(name)) => folder.join(name),
         _ => path,

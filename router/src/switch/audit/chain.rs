@@ -46,7 +46,11 @@ pub(super) fn hash(row: &Row, moves: &[Move]) -> String {
             field(Some(text));
         }
     }
-    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    digest
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// A chain that holds.
@@ -60,7 +64,9 @@ pub struct Verified {
 
 /// Where a chain breaks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the audit log was tampered with: row {id} {why}; compare it with a backup, or with the program's own log")]
+#[error(
+    "the audit log was tampered with: row {id} {why}; compare it with a backup, or with the program's own log"
+)]
 pub struct Broken {
     /// The row that was looked for.
     pub id: i64,

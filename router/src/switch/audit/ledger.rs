@@ -112,7 +112,8 @@ impl Ledger {
         end: Option<(Outcome, String)>,
     ) -> Result<i64, Error> {
         let planned = planned.clone().bounded();
-        let (outcome, detail) = end.map_or((None, String::new()), |(outcome, detail)| (Some(outcome), detail));
+        let (outcome, detail) =
+            end.map_or((None, String::new()), |(outcome, detail)| (Some(outcome), detail));
         let row = Row {
             detail,
             ..self.blank(kind, at, &planned, outcome)
@@ -123,7 +124,12 @@ impl Ledger {
             Ok(store::append(conn, row.clone(), &planned.moves)?)
         });
         let (id, hash) = added.await?;
-        tracing::info!(entry = id, hash, "audit: {}{sentence}", if kind == "intent" { "begin to " } else { "" });
+        tracing::info!(
+            entry = id,
+            hash,
+            "audit: {}{sentence}",
+            if kind == "intent" { "begin to " } else { "" }
+        );
         Ok(id)
     }
 
@@ -178,7 +184,12 @@ impl Ledger {
 
     /// Entries, newest first, at most `limit` (and [`PAGE`]); the next page is before the last one's id. Of an entry with
     /// very many routes only the first [`MOVES_SHOWN`] are given; [`Ledger::entry`] has them all.
-    pub async fn list(&self, filter: Filter, before_id: Option<i64>, limit: usize) -> Result<Vec<Entry>, Error> {
+    pub async fn list(
+        &self,
+        filter: Filter,
+        before_id: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, Error> {
         let limit = limit.clamp(1, PAGE) as i64;
         let entries = self.db.read(move |conn| -> Result<_, Error> {
             let rows = store::list(conn, &filter, before_id, limit)?;
@@ -244,6 +255,20 @@ impl Ledger {
         last.await
     }
 
+    /// Whether the newest entry of this place says that the file is, or is about to be, the one with this hash.
+    pub async fn knows(&self, hash: &str) -> Result<bool, Error> {
+        let (place, hash) = (self.place.clone(), hash.to_owned());
+        let known = self.db.read(move |conn| -> Result<_, Error> {
+            let Some(row) = store::newest(conn, &place)?.filter(|row| row.hash_after == hash) else {
+                return Ok(false);
+            };
+            let end = store::outcome_of(conn, row.id)?.and_then(|end| end.outcome);
+            let not_done = [Outcome::NotDone, Outcome::RecoveredNotDone];
+            Ok(!end.is_some_and(|words| not_done.contains(&Outcome::of_words(&words))))
+        });
+        known.await
+    }
+
     /// Looks over the whole log. An error is [`Error::Broken`] at the first row that is not as it was written.
     pub async fn verify_chain(&self) -> Result<Verified, Error> {
         let mut verified = Verified::start();
@@ -268,7 +293,9 @@ impl Ledger {
 
     /// The hash of the last row, which vouches for all of them; absent while the log is empty.
     pub async fn head(&self) -> Result<Option<String>, Error> {
-        let last = self.db.read(|conn| -> Result<_, Error> { Ok(store::last(conn)?) });
+        let last = self
+            .db
+            .read(|conn| -> Result<_, Error> { Ok(store::last(conn)?) });
         Ok(last.await?.map(|row| row.hash))
     }
 }

@@ -48,7 +48,10 @@ fn a_save_between_taking_the_turn_and_the_rename_is_noticed() {
     let turn = Turn::take(&path).unwrap();
     let expected = sha256(&turn.read().unwrap());
     fs::write(&path, "hand edit").unwrap();
-    assert!(matches!(turn.put(&expected, "new"), Err(FileError::Changed { .. })));
+    assert!(matches!(
+        turn.put(&expected, "new"),
+        Err(FileError::Changed { .. })
+    ));
     assert_eq!(fs::read_to_string(&path).unwrap(), "hand edit");
 }
 
@@ -68,7 +71,9 @@ fn of_writers_with_one_expectation_exactly_one_wins() {
         let winners: Vec<usize> = (0..8).filter(|number| results[*number].is_ok()).collect();
         assert_eq!(winners.len(), 1, "{results:?}");
         assert_eq!(fs::read_to_string(&path).unwrap(), format!("new {}", winners[0]));
-        let others = results.iter().filter(|result| matches!(result, Err(FileError::Changed { .. })));
+        let others = results
+            .iter()
+            .filter(|result| matches!(result, Err(FileError::Changed { .. })));
         assert_eq!(others.count(), 7, "{results:?}");
         assert_eq!(names(folder.path()), ["banyan.toml"]);
     }
@@ -91,7 +96,8 @@ fn readers_see_whole_files_only_while_writers_take_turns() {
         for number in 0..60 {
             let turn = Turn::take(&path).unwrap();
             let expected = sha256(&turn.read().unwrap());
-            turn.put(&expected, &(number % 10).to_string().repeat(50_000)).unwrap();
+            turn.put(&expected, &(number % 10).to_string().repeat(50_000))
+                .unwrap();
         }
         is_over.store(true, std::sync::atomic::Ordering::Relaxed);
         reader.join().unwrap();
@@ -102,7 +108,11 @@ fn readers_see_whole_files_only_while_writers_take_turns() {
 fn what_a_crash_left_beside_the_file_is_taken_over() {
     let (folder, path) = folder("old");
     // Longer than the new text, as a writer leaves it that dies in the middle.
-    fs::write(folder.path().join(".banyan.toml.banyan-new"), "half of a much longer te").unwrap();
+    fs::write(
+        folder.path().join(".banyan.toml.banyan-new"),
+        "half of a much longer te",
+    )
+    .unwrap();
     replace(&path, &sha256(b"old"), "new").unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), "new");
     assert_eq!(names(folder.path()), ["banyan.toml"]);
@@ -159,7 +169,10 @@ fn what_may_not_be_written_or_is_no_file_is_refused() {
     let (folder, path) = folder("old");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
     let error = replace(&path, &sha256(b"old"), "new").unwrap_err();
-    assert!(matches!(error, FileError::ReadOnly { what: "the file", .. }), "{error}");
+    assert!(
+        matches!(error, FileError::ReadOnly { what: "the file", .. }),
+        "{error}"
+    );
     let error = replace(folder.path(), "", "new").unwrap_err();
     assert!(matches!(error, FileError::NotAFile { .. }), "{error}");
     let error = replace(&folder.path().join("none.toml"), "", "new").unwrap_err();
