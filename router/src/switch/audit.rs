@@ -13,6 +13,7 @@ pub mod ledger;
 mod store;
 #[cfg(test)]
 mod tests;
+pub mod whereabouts;
 
 use std::fmt;
 

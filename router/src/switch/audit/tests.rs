@@ -291,13 +291,10 @@ async fn whoever_gets_around_the_triggers_breaks_the_chain() {
             }
             by_hand(&db, off(db.target().kind())).unwrap();
             by_hand(&db, forgery).unwrap();
-            match ledger.verify_chain().await {
-                Err(Error::Broken(broken)) => {
-                    assert_eq!(broken.id, row, "{forgery}");
-                    assert!(broken.to_string().contains(why), "{forgery}: {broken}");
-                }
-                other => panic!("{forgery}: {other:?}"),
-            }
+            let found = ledger.verify_chain().await;
+            let is_found =
+                matches!(&found, Err(Error::Broken(broken)) if broken.id == row && broken.why.contains(why));
+            assert!(is_found, "{forgery}: {found:?}");
         }
     }
 }
