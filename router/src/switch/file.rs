@@ -239,16 +239,23 @@ fn lock(path: &Path, temporary: &Path) -> Result<File, FileError> {
         let file = options
             .open(temporary)
             .map_err(|error| denied(path, "its folder", "write beside", error))?;
-        match file.try_lock() {
-            Ok(()) if is_named(&file, temporary) => return Ok(file),
-            // The holder before us has renamed or removed what we had opened.
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(2)),
-            Err(TryLockError::Error(error)) => return Err(io_error(path, "lock", error)),
+        if has_turn(&file, temporary).map_err(|error| io_error(path, "lock", error))? {
+            return Ok(file);
         }
         if Instant::now() > deadline {
             return Err(FileError::Busy { path: name(path) });
         }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Locks an open temporary file; whether that gives the turn. It does not if another has it, or has had it and renamed
+/// or removed the file since it was opened here.
+fn has_turn(file: &File, temporary: &Path) -> io::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(is_named(file, temporary)),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 
