@@ -13,6 +13,7 @@ pub mod ledger;
 mod store;
 #[cfg(test)]
 mod tests;
+pub mod whereabouts;
 
 use std::fmt;
 
@@ -139,7 +140,12 @@ impl Planned {
         self.hash_after = cut(&self.hash_after, 64);
         self.moves_total = self.moves_total.max(self.moves.len());
         for each in &mut self.moves {
-            for text in [&mut each.route, &mut each.module, &mut each.before, &mut each.after] {
+            for text in [
+                &mut each.route,
+                &mut each.module,
+                &mut each.before,
+                &mut each.after,
+            ] {
                 *text = cut(text, 64);
             }
         }
@@ -156,7 +162,12 @@ impl Planned {
     /// `FORCED: promote get-product: canary 10 % → service; by cli:ann@desk; without a certificate; reason: the fair`
     pub fn sentence(&self) -> String {
         let forced = if self.forced { "FORCED: " } else { "" };
-        let mut told = format!("{forced}{}{}; by {}", self.action.verb(), self.told_moves(), cut(&self.actor, ACTOR_CHARS));
+        let mut told = format!(
+            "{forced}{}{}; by {}",
+            self.action.verb(),
+            self.told_moves(),
+            cut(&self.actor, ACTOR_CHARS)
+        );
         if let Some(certificate) = &self.certificate {
             let id = certificate.get("id").and_then(Value::as_str).unwrap_or_default();
             told += "; with certificate";
@@ -173,7 +184,12 @@ impl Planned {
     }
 
     fn told_moves(&self) -> String {
-        let told: Vec<String> = self.moves.iter().take(MOVES_TOLD).map(ToString::to_string).collect();
+        let told: Vec<String> = self
+            .moves
+            .iter()
+            .take(MOVES_TOLD)
+            .map(ToString::to_string)
+            .collect();
         match self.moves_total.max(self.moves.len()) - told.len() {
             _ if told.is_empty() => String::new(),
             0 => format!(" {}", told.join(", ")),

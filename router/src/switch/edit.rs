@@ -43,7 +43,9 @@ pub enum EditError {
         closest: Vec<String>,
     },
     /// Two entries have this name.
-    #[error("the route `{route}` stands on line {first} and again on line {second}; give each a name of its own")]
+    #[error(
+        "the route `{route}` stands on line {first} and again on line {second}; give each a name of its own"
+    )]
     Ambiguous {
         /// The name.
         route: String,
@@ -67,7 +69,9 @@ pub enum EditError {
         line: usize,
     },
     /// The result would not say what was asked for. This is a bug.
-    #[error("the edit of route `{route}` did not come out as it should, and nothing was changed; edit the file by hand")]
+    #[error(
+        "the edit of route `{route}` did not come out as it should, and nothing was changed; edit the file by hand"
+    )]
     Unsound {
         /// The route.
         route: String,
@@ -159,10 +163,12 @@ fn verify(edited: &str, routes: usize, changes: &[Change]) -> Result<(), EditErr
         return Err(unsound(first));
     }
     for change in changes {
-        let is_so = found.get(&change.route).is_some_and(|entries| match entries.as_slice() {
-            [entry] => says(edited, entry, change.to),
-            _ => false,
-        });
+        let is_so = found
+            .get(&change.route)
+            .is_some_and(|entries| match entries.as_slice() {
+                [entry] => says(edited, entry, change.to),
+                _ => false,
+            });
         if !is_so {
             return Err(unsound(&change.route));
         }

@@ -46,13 +46,17 @@ pub enum FileError {
         found: String,
     },
     /// It is mounted from a ConfigMap, which Kubernetes alone writes.
-    #[error("{path} comes from a Kubernetes ConfigMap and cannot be written here; edit the ConfigMap: the router follows it")]
+    #[error(
+        "{path} comes from a Kubernetes ConfigMap and cannot be written here; edit the ConfigMap: the router follows it"
+    )]
     ConfigMap {
         /// The file.
         path: String,
     },
     /// It, or the folder that it is in, may not be written.
-    #[error("{path} cannot be replaced, {what} is read-only ({why}); give this user the right to write, or edit it elsewhere")]
+    #[error(
+        "{path} cannot be replaced, {what} is read-only ({why}); give this user the right to write, or edit it elsewhere"
+    )]
     ReadOnly {
         /// The file.
         path: String,
@@ -68,7 +72,9 @@ pub enum FileError {
         path: String,
     },
     /// It is mounted by itself, as containers do with single files, and such a file cannot be replaced.
-    #[error("{path} is mounted as a single file and cannot be replaced; mount the folder that it is in instead")]
+    #[error(
+        "{path} is mounted as a single file and cannot be replaced; mount the folder that it is in instead"
+    )]
     Mounted {
         /// The file.
         path: String,
@@ -224,20 +230,32 @@ fn lock(path: &Path, temporary: &Path) -> Result<File, FileError> {
             return Err(io_error(path, "write beside", source));
         }
         let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600);
         let file = options
             .open(temporary)
             .map_err(|error| denied(path, "its folder", "write beside", error))?;
-        match file.try_lock() {
-            Ok(()) if is_named(&file, temporary) => return Ok(file),
-            // The holder before us has renamed or removed what we had opened.
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(2)),
-            Err(TryLockError::Error(error)) => return Err(io_error(path, "lock", error)),
+        if has_turn(&file, temporary).map_err(|error| io_error(path, "lock", error))? {
+            return Ok(file);
         }
         if Instant::now() > deadline {
             return Err(FileError::Busy { path: name(path) });
         }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Locks an open temporary file; whether that gives the turn. It does not if another has it, or has had it and renamed
+/// or removed the file since it was opened here.
+fn has_turn(file: &File, temporary: &Path) -> io::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(is_named(file, temporary)),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 

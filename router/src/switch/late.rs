@@ -16,7 +16,7 @@ use chrono::NaiveDateTime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::audit::{Error, Ledger, Outcome, Planned};
+use super::audit::{Action, Error, Ledger, Outcome, Planned};
 
 /// How many entries may wait.
 pub const ROOM: usize = 100;
@@ -119,24 +119,21 @@ impl Late {
         }
     }
 
-    async fn write(&self, untold: Untold) {
-        let begun = match untold.intent {
+    async fn write(&self, mut untold: Untold) {
+        let begun = match &mut untold.intent {
             Intent::Missing => None,
-            Intent::Written(id) => Some(id),
+            Intent::Written(id) => Some(*id),
             Intent::Pending(attempt) => attempt.await.ok().and_then(Result::ok),
         };
         // What was neither begun nor done needs no telling.
         if begun.is_none() && untold.outcome == Outcome::NotDone {
             return;
         }
-        let (ledger, mut is_logged) = (&self.0.ledger, untold.is_logged);
+        let mut is_logged = untold.is_logged;
         loop {
             let written = match begun {
-                Some(id) => ledger.conclude(id, untold.outcome, &untold.detail).await,
-                None => {
-                    let noted = ledger.note(&untold.planned, untold.at, untold.outcome, &untold.detail);
-                    noted.await.map(drop)
-                }
+                Some(id) => self.0.ledger.conclude(id, untold.outcome, &untold.detail).await,
+                None => self.note(&untold).await,
             };
             // An intent that is gone (a restored backup) will not come back.
             let Err(error) = written else { return };
@@ -155,6 +152,16 @@ impl Late {
             }
             tokio::time::sleep(PAUSE).await;
         }
+    }
+
+    async fn note(&self, untold: &Untold) -> Result<(), Error> {
+        let (ledger, planned) = (&self.0.ledger, &untold.planned);
+        // The file that the reload has taken may have been written by another process at this place, which has told it.
+        if planned.action == Action::Reload && ledger.knows(&planned.hash_after).await? {
+            return Ok(());
+        }
+        let noted = ledger.note(planned, untold.at, untold.outcome, &untold.detail);
+        noted.await.map(drop)
     }
 }
 

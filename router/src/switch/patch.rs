@@ -32,7 +32,10 @@ pub(super) fn apply(text: &str, mut patches: Vec<Patch>) -> String {
 pub(super) fn mode_patch(text: &str, mode: &Pair, word: &str) -> Patch {
     let old = &text[mode.value.clone()];
     let marks = ["\"\"\"", "'''", "\"", "'"];
-    let mark = marks.into_iter().find(|mark| old.starts_with(mark)).unwrap_or("\"");
+    let mark = marks
+        .into_iter()
+        .find(|mark| old.starts_with(mark))
+        .unwrap_or("\"");
     Patch {
         range: mode.value.clone(),
         by: format!("{mark}{word}{mark}"),
@@ -75,7 +78,10 @@ fn equals(text: &str, mode: &Pair) -> String {
         return format!("{pad}{rest}");
     }
     let width = mode.key.len() + pad.len();
-    format!("{}{rest}", " ".repeat(width.saturating_sub("percent".len()).max(1)))
+    format!(
+        "{}{rest}",
+        " ".repeat(width.saturating_sub("percent".len()).max(1))
+    )
 }
 
 fn insert_line(text: &str, mode: &Pair, percent: Percent) -> Patch {
@@ -173,5 +179,7 @@ fn line_end_before(text: &str, start: usize) -> usize {
 }
 
 fn newline_at(text: &str, at: usize) -> Option<&'static str> {
-    ["\r\n", "\n"].into_iter().find(|newline| text[at..].starts_with(newline))
+    ["\r\n", "\n"]
+        .into_iter()
+        .find(|newline| text[at..].starts_with(newline))
 }

@@ -20,10 +20,9 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 
 use super::audit::{Action, Error, Ledger, Outcome, Planned};
-use super::file::{FileError, Turn, sha256};
+use super::file::Turn;
 use super::late::{Intent, Late, Untold, chain};
 use super::plan::{Known, Plan, SwitchError, SwitchRequest, plan};
-use super::recover::judge;
 use crate::config::{Config, Refused};
 
 /// How long a step forward waits for the audit log.
@@ -36,10 +35,10 @@ pub const HASTE: Duration = Duration::from_millis(250);
 pub struct Switcher(Arc<Inner>);
 
 #[derive(Debug)]
-struct Inner {
-    ledger: Ledger,
-    late: Late,
-    file: PathBuf,
+pub(super) struct Inner {
+    pub(super) ledger: Ledger,
+    pub(super) late: Late,
+    pub(super) file: PathBuf,
     /// Held for the whole of a switch.
     course: Mutex<Course>,
     /// How many steps back are wanted or under way: steps forward that wait for the database make room for them.
@@ -47,10 +46,10 @@ struct Inner {
 }
 
 #[derive(Debug)]
-struct Course {
+pub(super) struct Course {
     /// The file as the log knows it, or will when nothing waits any more.
-    known: Known,
-    is_recovered: bool,
+    pub(super) known: Known,
+    pub(super) is_recovered: bool,
 }
 
 /// A switch that was made.
@@ -121,7 +120,9 @@ impl Switcher {
             action: Action::RefusedReload,
             moves: Vec::new(),
             hash_after: hash.to_owned(),
-            ..course.known.reload_to(&course.known, "the edited file has mistakes")
+            ..course
+                .known
+                .reload_to(&course.known, "the edited file has mistakes")
         };
         self.0.late.push(fact(planned, refused.to_string()));
     }
@@ -226,7 +227,10 @@ impl Inner {
         };
         if is_hasty {
             let sentence = planned.sentence();
-            tracing::error!(error = why, "going back without the audit log, which gets it later: {sentence}");
+            tracing::error!(
+                error = why,
+                "going back without the audit log, which gets it later: {sentence}"
+            );
             return Ok(missing);
         }
         // Should the database take the intent after all, it gets its end.
@@ -261,51 +265,17 @@ impl Inner {
         false
     }
 
-    async fn recover(&self, course: &mut Course) -> Result<(), SwitchError> {
-        let unrecorded = |error: Error| SwitchError::Unrecorded(chain(&error));
-        let file = self.file.clone();
-        // The turn is held until the open intents are known: a router that is alive cannot begin one in between.
-        let (turn, found) = blocking(move || match Turn::take(&file) {
-            Ok(turn) => {
-                let bytes = turn.read()?;
-                Ok((Some(turn), bytes))
-            }
-            Err(FileError::Busy { path }) => Err(FileError::Busy { path }.into()),
-            // Where nobody can take a turn, nobody can be in the middle of one.
-            Err(error) => Ok((None, std::fs::read(&file).map_err(|_| error)?)),
-        })
-        .await?;
-        let open = self.ledger.open().await.map_err(unrecorded)?;
-        drop(turn);
-        let hash = sha256(&found);
-        for begun in open {
-            let (outcome, detail) = judge(&begun, &hash);
-            tracing::warn!(entry = begun.id, "a switch without an end, {}: {detail}", outcome.words());
-            let concluded = self.ledger.conclude(begun.id, outcome, &detail).await;
-            concluded.map_err(unrecorded)?;
-        }
-        let last = self.ledger.last_file().await.map_err(unrecorded)?;
-        if last.as_ref().is_some_and(|last| *last != course.known.hash) {
-            let planned = Planned {
-                hash_before: last.unwrap_or_default(),
-                ..course.known.reload_to(&course.known, "the file was edited while no router looked")
-            };
-            self.late.push(fact(planned, String::new()));
-        }
-        course.is_recovered = true;
-        Ok(())
-    }
-
     fn note_edit(&self, course: &mut Course, found: Known, reason: &str) {
         if found.hash != course.known.hash {
-            self.late.push(fact(course.known.reload_to(&found, reason), String::new()));
+            self.late
+                .push(fact(course.known.reload_to(&found, reason), String::new()));
             course.known = found;
         }
     }
 }
 
 /// What has happened already, to be written when the log can take it.
-fn fact(planned: Planned, detail: String) -> Untold {
+pub(super) fn fact(planned: Planned, detail: String) -> Untold {
     Untold {
         intent: Intent::Missing,
         planned: planned.bounded(),
@@ -326,7 +296,7 @@ fn switched(made: Plan, entry: Option<i64>, is_changed: bool, is_recorded: bool)
     }
 }
 
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, SwitchError> + Send + 'static,
 ) -> Result<T, SwitchError> {
     spawn_blocking(work).await.map_err(|_| SwitchError::Interrupted)?
@@ -335,9 +305,13 @@ async fn blocking<T: Send + 'static>(
 /// `HOST:PATH`. The folder is the one behind its symlinks; the file is not, since a ConfigMap's is another each time.
 fn place(file: &Path) -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host = Some(host.trim()).filter(|host| !host.is_empty()).unwrap_or("localhost");
+    let host = Some(host.trim())
+        .filter(|host| !host.is_empty())
+        .unwrap_or("localhost");
     let path = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-    let folder = path.parent().and_then(|folder| std::fs::canonicalize(folder).ok());
+    let folder = path
+        .parent()
+        .and_then(|folder| std::fs::canonicalize(folder).ok());
     let path = match (folder, path.file_name()) {
         (Some(folder), Some(name)) => folder.join(name),
         _ => path,

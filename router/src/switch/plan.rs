@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::Change;
 use super::audit::{self, Action, Move, Planned};
 use super::edit::{EditError, edit};
 use super::file::{FileError, sha256};
-use super::Change;
 use crate::config::{Config, Refused};
 
 /// A wish to switch routes.
@@ -148,7 +148,10 @@ impl Known {
                 after: mode(is),
             })
         };
-        let gone = self.routes.keys().filter(|route| !after.routes.contains_key(*route));
+        let gone = self
+            .routes
+            .keys()
+            .filter(|route| !after.routes.contains_key(*route));
         let mut moves: Vec<Move> = after.routes.keys().chain(gone).filter_map(one).collect();
         moves.sort_by(|left, right| left.route.cmp(&right.route));
         moves

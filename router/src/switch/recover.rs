@@ -20,8 +20,59 @@
 //! [`super::file::Turn`], and the recovery takes the turn to look. If it comes between the rename and the outcome, it says
 //! `recovered: done`, which is so; the outcome that comes after it is not written.
 
-use super::audit::Outcome;
-use super::audit::ledger::Open;
+use super::audit::whereabouts::Open;
+use super::audit::{Error, Outcome, Planned};
+use super::file::{FileError, Turn, sha256};
+use super::late::chain;
+use super::perform::{Course, Inner, blocking, fact};
+use super::plan::SwitchError;
+
+impl Inner {
+    /// Gives every open intent of this place its end.
+    pub(super) async fn recover(&self, course: &mut Course) -> Result<(), SwitchError> {
+        let unrecorded = |error: Error| SwitchError::Unrecorded(chain(&error));
+        let file = self.file.clone();
+        // The turn is held until the open intents are known: a router that is alive cannot begin one in between.
+        let (turn, found) = blocking(move || match Turn::take(&file) {
+            Ok(turn) => {
+                let bytes = turn.read()?;
+                Ok((Some(turn), bytes))
+            }
+            Err(FileError::Busy { path }) => Err(FileError::Busy { path }.into()),
+            // Where nobody can take a turn, nobody can be in the middle of one.
+            Err(error) => Ok((None, std::fs::read(&file).map_err(|_| error)?)),
+        })
+        .await?;
+        let open = self.ledger.open().await.map_err(unrecorded)?;
+        drop(turn);
+        let hash = sha256(&found);
+        for begun in open {
+            let (outcome, detail) = judge(&begun, &hash);
+            tracing::warn!(
+                entry = begun.id,
+                "a switch without an end, {}: {detail}",
+                outcome.words()
+            );
+            let concluded = self.ledger.conclude(begun.id, outcome, &detail).await;
+            concluded.map_err(unrecorded)?;
+        }
+        let last = self.ledger.last_file().await.map_err(unrecorded)?;
+        if last
+            .as_ref()
+            .is_some_and(|last| *last != course.known.hash && *last != hash)
+        {
+            let planned = Planned {
+                hash_before: last.unwrap_or_default(),
+                ..course
+                    .known
+                    .reload_to(&course.known, "the file was edited while no router looked")
+            };
+            self.late.push(fact(planned, String::new()));
+        }
+        course.is_recovered = true;
+        Ok(())
+    }
+}
 
 /// How a switch without an end has ended; `file` is the hash (SHA-256, hex) of the file as it is now.
 pub fn judge(open: &Open, file: &str) -> (Outcome, String) {

@@ -1,10 +1,11 @@
 //! The hash chain of the audit log: what makes a change to it visible.
 //!
 //! For [`super::ledger`], and for auditors who want to check it with tools of their own. The hash of a row is the SHA-256
-//! over its fields, in the order of [`hash`]: each as its length in bytes in decimal, a colon and its text (times as
-//! microseconds since 1970, in UTC, booleans as 0 or 1), an absent one as `-`; `previous`, the hash of the row before,
-//! comes first and the routes come last. So no row can be changed, removed, put in or moved without each later hash being
-//! wrong.
+//! over its fields: `previous` (the hash of the row before, 64 zeros for the first), `id`, `at`, `kind`, `about`, `place`,
+//! `actor`, `action`, `reason`, `forced`, `certificate`, `hash_before`, `hash_after`, `outcome`, `detail`, `moves`, and
+//! then `route`, `module`, `before` and `after` of each of its routes. Each is written as its length in bytes in decimal,
+//! a colon and its text (times as microseconds since 1970 in UTC, `forced` as 0 or 1), an absent one as `-`. So no row can
+//! be changed, removed, put in or moved without each later hash being wrong.
 //!
 //! What it cannot show: that somebody with every right on the database has written the whole chain anew from a row on,
 //! or cut off its end. Against that, each entry's hash is in the program's log as well, and `banyan audit` shows the last
@@ -46,7 +47,11 @@ pub(super) fn hash(row: &Row, moves: &[Move]) -> String {
             field(Some(text));
         }
     }
-    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    digest
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// A chain that holds.
@@ -60,7 +65,9 @@ pub struct Verified {
 
 /// Where a chain breaks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the audit log was tampered with: row {id} {why}; compare it with a backup, or with the program's own log")]
+#[error(
+    "the audit log was tampered with: row {id} {why}; compare it with a backup, or with the program's own log"
+)]
 pub struct Broken {
     /// The row that was looked for.
     pub id: i64,

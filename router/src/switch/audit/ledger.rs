@@ -1,7 +1,8 @@
 //! Reads and writes the audit log.
 //!
 //! For [`crate::switch::perform`], which writes, and for the admin API and command line, which read. Times are given to
-//! rows here; ids, hashes and the order are [`super::store`]'s.
+//! rows here; ids, hashes and the order come from `store`. What a start needs to know of its own
+//! file is in [`super::whereabouts`].
 
 use chassis::db::{self, Conn, Db};
 use chassis::time::now;
@@ -14,8 +15,6 @@ use super::{Action, Conclusion, Entry, MOVES_SHOWN, Outcome, Planned, cut};
 
 /// The most entries of one page.
 pub const PAGE: usize = 200;
-/// Open intents that are resolved at a start; each crash leaves one.
-const OPEN: i64 = 1000;
 /// Rows that are verified at a time.
 const STRETCH: i64 = 50;
 const PLACE_CHARS: usize = 300;
@@ -52,23 +51,10 @@ pub struct Filter {
     pub since: Option<NaiveDateTime>,
 }
 
-/// A switch that was begun by this router and of which the log knows no end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Open {
-    /// The intent's id.
-    pub id: i64,
-    /// SHA-256 of the file before, in hex.
-    pub hash_before: String,
-    /// SHA-256 that the file was to have after.
-    pub hash_after: String,
-    /// SHA-256 of the file as the next entry of the same place found it, if there is one.
-    pub found_next: Option<String>,
-}
-
 /// The log, as the router at one place writes it; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Ledger {
-    db: Db,
+    pub(super) db: Db,
     place: String,
 }
 
@@ -112,7 +98,8 @@ impl Ledger {
         end: Option<(Outcome, String)>,
     ) -> Result<i64, Error> {
         let planned = planned.clone().bounded();
-        let (outcome, detail) = end.map_or((None, String::new()), |(outcome, detail)| (Some(outcome), detail));
+        let (outcome, detail) =
+            end.map_or((None, String::new()), |(outcome, detail)| (Some(outcome), detail));
         let row = Row {
             detail,
             ..self.blank(kind, at, &planned, outcome)
@@ -123,7 +110,12 @@ impl Ledger {
             Ok(store::append(conn, row.clone(), &planned.moves)?)
         });
         let (id, hash) = added.await?;
-        tracing::info!(entry = id, hash, "audit: {}{sentence}", if kind == "intent" { "begin to " } else { "" });
+        tracing::info!(
+            entry = id,
+            hash,
+            "audit: {}{sentence}",
+            if kind == "intent" { "begin to " } else { "" }
+        );
         Ok(id)
     }
 
@@ -178,7 +170,12 @@ impl Ledger {
 
     /// Entries, newest first, at most `limit` (and [`PAGE`]); the next page is before the last one's id. Of an entry with
     /// very many routes only the first [`MOVES_SHOWN`] are given; [`Ledger::entry`] has them all.
-    pub async fn list(&self, filter: Filter, before_id: Option<i64>, limit: usize) -> Result<Vec<Entry>, Error> {
+    pub async fn list(
+        &self,
+        filter: Filter,
+        before_id: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, Error> {
         let limit = limit.clamp(1, PAGE) as i64;
         let entries = self.db.read(move |conn| -> Result<_, Error> {
             let rows = store::list(conn, &filter, before_id, limit)?;
@@ -206,44 +203,6 @@ impl Ledger {
         found.await
     }
 
-    /// What was begun here and has no end, oldest first. [`crate::switch::recover`] finds out how each ended.
-    pub async fn open(&self) -> Result<Vec<Open>, Error> {
-        let place = self.place.clone();
-        let found = self.db.read(move |conn| -> Result<_, Error> {
-            let mut found = Vec::new();
-            for row in store::open(conn, &place, OPEN)? {
-                found.push(Open {
-                    id: row.id,
-                    found_next: store::next(conn, &place, row.id)?.map(|next| next.hash_before),
-                    hash_before: row.hash_before,
-                    hash_after: row.hash_after,
-                });
-            }
-            Ok(found)
-        });
-        found.await
-    }
-
-    /// The hash (SHA-256, hex) that this place's file has, as far as the log knows; absent if it does not.
-    pub async fn last_file(&self) -> Result<Option<String>, Error> {
-        let place = self.place.clone();
-        let last = self.db.read(move |conn| -> Result<_, Error> {
-            let Some(row) = store::newest(conn, &place)? else {
-                return Ok(None);
-            };
-            let end = match row.outcome.clone() {
-                Some(words) => Some(words),
-                None => store::outcome_of(conn, row.id)?.and_then(|end| end.outcome),
-            };
-            Ok(match end.as_deref().map(Outcome::of_words) {
-                Some(Outcome::Done | Outcome::RecoveredDone) => Some(row.hash_after),
-                Some(Outcome::NotDone | Outcome::RecoveredNotDone) => Some(row.hash_before),
-                Some(Outcome::RecoveredUnclear) | None => None,
-            })
-        });
-        last.await
-    }
-
     /// Looks over the whole log. An error is [`Error::Broken`] at the first row that is not as it was written.
     pub async fn verify_chain(&self) -> Result<Verified, Error> {
         let mut verified = Verified::start();
@@ -268,7 +227,9 @@ impl Ledger {
 
     /// The hash of the last row, which vouches for all of them; absent while the log is empty.
     pub async fn head(&self) -> Result<Option<String>, Error> {
-        let last = self.db.read(|conn| -> Result<_, Error> { Ok(store::last(conn)?) });
+        let last = self
+            .db
+            .read(|conn| -> Result<_, Error> { Ok(store::last(conn)?) });
         Ok(last.await?.map(|row| row.hash))
     }
 }

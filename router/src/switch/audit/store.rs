@@ -178,7 +178,12 @@ pub(super) fn last(conn: &mut Conn) -> QueryResult<Option<Row>> {
 }
 
 /// Rows that are entries (intents and facts), newest first.
-pub(super) fn list(conn: &mut Conn, filter: &super::Filter, before: Option<i64>, limit: i64) -> QueryResult<Vec<Row>> {
+pub(super) fn list(
+    conn: &mut Conn,
+    filter: &super::Filter,
+    before: Option<i64>,
+    limit: i64,
+) -> QueryResult<Vec<Row>> {
     let mut query = audit::table
         .filter(audit::kind.ne("outcome"))
         .order(audit::id.desc())

@@ -57,8 +57,16 @@ fn a_sentence_names_what_who_and_why_and_forced_ones_stand_out() {
         action: Action::AutoRevert,
         ..planned("x", "y")
     };
-    assert!(many.sentence().starts_with("revert by itself get-product: "), "{}", many.sentence());
-    assert!(many.sentence().contains(" and 2 more routes; by"), "{}", many.sentence());
+    assert!(
+        many.sentence().starts_with("revert by itself get-product: "),
+        "{}",
+        many.sentence()
+    );
+    assert!(
+        many.sentence().contains(" and 2 more routes; by"),
+        "{}",
+        many.sentence()
+    );
 }
 
 #[test]
@@ -91,18 +99,30 @@ async fn what_was_planned_is_read_back_with_its_end_in_the_same_words() {
         let begun = ledger.entry(id).await.unwrap();
         assert_eq!(begun.planned, plan.clone().bounded());
         assert_eq!((begun.sentence(), begun.conclusion), (plan.sentence(), None));
-        ledger.conclude(id, Outcome::NotDone, "the disk is full").await.unwrap();
+        ledger
+            .conclude(id, Outcome::NotDone, "the disk is full")
+            .await
+            .unwrap();
         // A second outcome changes nothing.
         ledger.conclude(id, Outcome::Done, "").await.unwrap();
         let ended = ledger.entry(id).await.unwrap().conclusion.unwrap();
-        assert_eq!((ended.outcome, ended.detail.as_str()), (Outcome::NotDone, "the disk is full"));
+        assert_eq!(
+            (ended.outcome, ended.detail.as_str()),
+            (Outcome::NotDone, "the disk is full")
+        );
         let at = now();
-        let fact = ledger.note(&planned("b", "absent"), at, Outcome::Done, "by hand").await.unwrap();
+        let fact = ledger
+            .note(&planned("b", "absent"), at, Outcome::Done, "by hand")
+            .await
+            .unwrap();
         let fact = ledger.entry(fact).await.unwrap();
         assert_eq!((fact.at, fact.conclusion.unwrap().outcome), (at, Outcome::Done));
         assert!(matches!(ledger.entry(2).await, Err(Error::NotFound(2))));
         let verified = ledger.verify_chain().await.unwrap();
-        assert_eq!((verified.rows, Some(verified.head)), (3, ledger.head().await.unwrap()));
+        assert_eq!(
+            (verified.rows, Some(verified.head)),
+            (3, ledger.head().await.unwrap())
+        );
     }
 }
 
@@ -115,7 +135,10 @@ async fn entries_are_listed_newest_first_by_page_and_filter() {
             let mut plan = planned(["get", "list"][number % 2], &format!("canary {number} %"));
             plan.actor = ["api", "auto"][number / 4].to_owned();
             plan.moves[0].module = ["catalog", "stock"][number / 5].to_owned();
-            let id = if number == 3 { &other } else { &ledger }.intend(&plan).await.unwrap();
+            let id = if number == 3 { &other } else { &ledger }
+                .intend(&plan)
+                .await
+                .unwrap();
             ledger.conclude(id, Outcome::Done, "").await.unwrap();
         }
         let ids = async |filter: Filter, before, limit| -> Vec<i64> {
@@ -137,7 +160,18 @@ async fn entries_are_listed_newest_first_by_page_and_filter() {
         assert_eq!(ids(Filter { place, ..all() }, None, 9).await, [7]);
         let since = Some(ledger.entry(11).await.unwrap().at);
         assert_eq!(ids(Filter { since, ..all() }, None, 9).await, [13, 11]);
-        assert_eq!(ids(Filter { since: Some(now()), ..all() }, None, 9).await, [0; 0]);
+        assert_eq!(
+            ids(
+                Filter {
+                    since: Some(now()),
+                    ..all()
+                },
+                None,
+                9
+            )
+            .await,
+            [0; 0]
+        );
     }
 }
 
@@ -155,7 +189,10 @@ async fn an_entry_with_very_many_routes_is_whole_and_lists_show_its_first_ones()
         let whole = ledger.entry(id).await.unwrap();
         assert_eq!(whole.planned.moves, plan.moves);
         let shown = ledger.list(Filter::default(), None, 1).await.unwrap().remove(0);
-        assert_eq!((shown.planned.moves.len(), shown.planned.moves_total), (MOVES_SHOWN, 2500));
+        assert_eq!(
+            (shown.planned.moves.len(), shown.planned.moves_total),
+            (MOVES_SHOWN, 2500)
+        );
         assert_eq!(shown.sentence(), plan.sentence());
         assert_eq!(ledger.verify_chain().await.unwrap().rows, 1);
     }
@@ -174,7 +211,9 @@ async fn the_database_refuses_to_change_remove_or_put_in_rows() {
                     hash_after, moves, outcome, detail, PREVIOUS, 'HASH' FROM audit WHERE id = 1";
         let copy = |id: &str, previous: &str| {
             let hash = "f".repeat(64);
-            copy.replace("ID", id).replace("PREVIOUS", previous).replace("HASH", &hash)
+            copy.replace("ID", id)
+                .replace("PREVIOUS", previous)
+                .replace("HASH", &hash)
         };
         let mut forgeries = vec![
             "UPDATE audit SET actor = 'me' WHERE id = 1".to_owned(),
@@ -214,13 +253,33 @@ async fn whoever_gets_around_the_triggers_breaks_the_chain() {
         _ => "ALTER TABLE audit DISABLE TRIGGER ALL; ALTER TABLE audit_moves DISABLE TRIGGER ALL",
     };
     let forgeries = [
-        ("UPDATE audit SET actor = 'somebody' WHERE id = 3", 3, "other contents"),
-        ("UPDATE audit SET forced = NOT forced WHERE id = 1", 1, "other contents"),
-        ("UPDATE audit SET certificate = NULL WHERE id = 5", 5, "other contents"),
-        ("UPDATE audit_moves SET before = 'service' WHERE entry = 3", 3, "other contents"),
+        (
+            "UPDATE audit SET actor = 'somebody' WHERE id = 3",
+            3,
+            "other contents",
+        ),
+        (
+            "UPDATE audit SET forced = NOT forced WHERE id = 1",
+            1,
+            "other contents",
+        ),
+        (
+            "UPDATE audit SET certificate = NULL WHERE id = 5",
+            5,
+            "other contents",
+        ),
+        (
+            "UPDATE audit_moves SET before = 'service' WHERE entry = 3",
+            3,
+            "other contents",
+        ),
         ("DELETE FROM audit_moves WHERE entry = 3", 3, "lost or gained"),
         ("DELETE FROM audit WHERE id = 4", 4, "is missing"),
-        ("UPDATE audit SET previous = hash, hash = previous WHERE id = 2", 2, "does not continue"),
+        (
+            "UPDATE audit SET previous = hash WHERE id = 6",
+            6,
+            "does not continue",
+        ),
     ];
     for (forgery, row, why) in forgeries {
         for database in Database::each() {
@@ -232,13 +291,10 @@ async fn whoever_gets_around_the_triggers_breaks_the_chain() {
             }
             by_hand(&db, off(db.target().kind())).unwrap();
             by_hand(&db, forgery).unwrap();
-            match ledger.verify_chain().await {
-                Err(Error::Broken(broken)) => {
-                    assert_eq!(broken.id, row, "{forgery}");
-                    assert!(broken.to_string().contains(why), "{forgery}: {broken}");
-                }
-                other => panic!("{forgery}: {other:?}"),
-            }
+            let found = ledger.verify_chain().await;
+            let is_found =
+                matches!(&found, Err(Error::Broken(broken)) if broken.id == row && broken.why.contains(why));
+            assert!(is_found, "{forgery}: {found:?}");
         }
     }
 }
@@ -255,7 +311,10 @@ async fn writers_from_several_processes_make_one_chain() {
             (0..10).map(|number| {
                 let ledger = ledger.clone();
                 tokio::spawn(async move {
-                    let id = ledger.intend(&planned(&format!("r{number}"), "service")).await.unwrap();
+                    let id = ledger
+                        .intend(&planned(&format!("r{number}"), "service"))
+                        .await
+                        .unwrap();
                     ledger.conclude(id, Outcome::Done, "").await.unwrap();
                 })
             })
@@ -298,6 +357,10 @@ fn the_schema_can_be_taken_back() {
         let down = std::fs::read_to_string(format!("{folder}/2026-11-25-000100_audit/down.sql")).unwrap();
         by_hand(&db, &down).unwrap();
         let mut conn = db.connect().unwrap();
-        assert!(diesel::sql_query("SELECT 1 FROM audit").execute(&mut *conn).is_err());
+        assert!(
+            diesel::sql_query("SELECT 1 FROM audit")
+                .execute(&mut *conn)
+                .is_err()
+        );
     }
 }

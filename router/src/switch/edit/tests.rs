@@ -79,7 +79,10 @@ fn a_new_percent_comes_right_after_the_mode_and_is_aligned_with_it() {
     assert_eq!(edited(&canary, "get-product", Mode::Monolith), without);
     let tight = without.replace("mode    = ", "\"mode\"=");
     let canary = edited(&tight, "get-product", percent("5"));
-    assert!(canary.contains("\n  \"mode\"='canary'  # since May\n  percent=5\n"), "{canary}");
+    assert!(
+        canary.contains("\n  \"mode\"='canary'  # since May\n  percent=5\n"),
+        "{canary}"
+    );
     let wide = without.replace("mode    = ", "mode          = ");
     let canary = edited(&wide, "get-product", percent("5"));
     assert!(canary.contains("\n  percent       = 5\n"), "{canary}");
@@ -95,7 +98,11 @@ fn line_ends_byte_order_mark_and_a_missing_last_newline_stay() {
     );
     assert_eq!(canary, expected);
     assert_eq!(edited(&canary, "list-products", Mode::Monolith), file);
-    let back = edited(&edited(&file, "get-product", Mode::Monolith), "get-product", percent("3"));
+    let back = edited(
+        &edited(&file, "get-product", Mode::Monolith),
+        "get-product",
+        percent("3"),
+    );
     assert_eq!(back.replace("\r\n", "").matches('\n').count(), 0);
 }
 
@@ -154,7 +161,10 @@ fn an_unknown_route_is_refused_with_the_closest_names() {
 
 #[test]
 fn what_cannot_be_edited_is_refused_with_its_line() {
-    let twice = [to("get-product", Mode::Service), to("get-product", Mode::Monolith)];
+    let twice = [
+        to("get-product", Mode::Service),
+        to("get-product", Mode::Monolith),
+    ];
     assert!(matches!(edit(FILE, &twice), Err(EditError::Twice { .. })));
     let double = FILE.replace("list-products", "get-product");
     let ambiguous = edit(&double, &twice[..1]).unwrap_err().to_string();
@@ -163,7 +173,10 @@ fn what_cannot_be_edited_is_refused_with_its_line() {
     let no_mode = edit(&bare, &[to("list-products", Mode::Service)]);
     assert!(matches!(no_mode, Err(EditError::NoMode { line: 15, .. })));
     let broken = edit(&FILE.replace("mode = \"monolith\"", "mode = \"mono"), &twice[..1]);
-    assert!(matches!(broken, Err(EditError::NotToml { line: 17, .. })), "{broken:?}");
+    assert!(
+        matches!(broken, Err(EditError::NotToml { line: 17, .. })),
+        "{broken:?}"
+    );
 }
 
 /// One way to write one route, in the style that the dice choose.
@@ -207,7 +220,11 @@ fn random_target(dice: &mut StdRng) -> Mode {
         0 => Mode::Monolith,
         1 => Mode::Service,
         2 => Mode::Shadow,
-        _ => percent(&format!("{}.{}", dice.random_range(0..100), dice.random_range(0..100))),
+        _ => percent(&format!(
+            "{}.{}",
+            dice.random_range(0..100),
+            dice.random_range(0..100)
+        )),
     }
 }
 
@@ -219,7 +236,10 @@ fn whatever_the_file_all_other_lines_stay_and_the_way_back_is_the_way_there() {
         let routes: Vec<String> = (0..4)
             .map(|number| random_route(&mut dice, &format!("r{number}"), newline))
             .collect();
-        let mut file = format!("{}[modules.m]{newline}", ["", "\u{feff}"][dice.random_range(0..2)]);
+        let mut file = format!(
+            "{}[modules.m]{newline}",
+            ["", "\u{feff}"][dice.random_range(0..2)]
+        );
         file += &routes.concat();
         if dice.random_range(0..2) == 0 {
             file.truncate(file.trim_end().len());
@@ -235,7 +255,8 @@ fn whatever_the_file_all_other_lines_stay_and_the_way_back_is_the_way_there() {
         };
         let rest = |text: &str| -> Vec<String> {
             let kept = text.split_inclusive('\n').filter(|line| !concerns(line));
-            kept.map(|line| line.trim_end_matches(['\r', '\n']).to_owned()).collect()
+            kept.map(|line| line.trim_end_matches(['\r', '\n']).to_owned())
+                .collect()
         };
         let trailing = |line: &String| !line.trim_start().starts_with('#');
         let (was, is) = (rest(&file), rest(&there));
@@ -244,9 +265,16 @@ fn whatever_the_file_all_other_lines_stay_and_the_way_back_is_the_way_there() {
             is.into_iter().filter(trailing).collect(),
         );
         assert_eq!(was, is, "seed {seed}: {target}\n{file}\n---\n{there}");
-        assert_eq!(file.matches('#').count(), there.matches('#').count(), "seed {seed}");
+        assert_eq!(
+            file.matches('#').count(),
+            there.matches('#').count(),
+            "seed {seed}"
+        );
         for (other, text) in routes.iter().enumerate().filter(|(other, _)| *other != chosen) {
-            assert!(there.contains(text.trim_end()), "seed {seed}: route r{other} changed");
+            assert!(
+                there.contains(text.trim_end()),
+                "seed {seed}: route r{other} changed"
+            );
         }
         assert_eq!(there.ends_with('\n'), file.ends_with('\n'), "seed {seed}");
         way_back(&file, &there, &name, target, seed);
@@ -265,6 +293,10 @@ fn way_back(file: &str, there: &str, name: &str, target: Mode, seed: u64) {
     };
     // Only a percent that stood there and was taken away can come back at another place.
     if origin.percent().is_none() || target.percent().is_some() {
-        assert_eq!(edited(there, name, origin), file, "seed {seed}: {target} and back");
+        assert_eq!(
+            edited(there, name, origin),
+            file,
+            "seed {seed}: {target} and back"
+        );
     }
 }

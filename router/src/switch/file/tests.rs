@@ -48,7 +48,10 @@ fn a_save_between_taking_the_turn_and_the_rename_is_noticed() {
     let turn = Turn::take(&path).unwrap();
     let expected = sha256(&turn.read().unwrap());
     fs::write(&path, "hand edit").unwrap();
-    assert!(matches!(turn.put(&expected, "new"), Err(FileError::Changed { .. })));
+    assert!(matches!(
+        turn.put(&expected, "new"),
+        Err(FileError::Changed { .. })
+    ));
     assert_eq!(fs::read_to_string(&path).unwrap(), "hand edit");
 }
 
@@ -68,41 +71,50 @@ fn of_writers_with_one_expectation_exactly_one_wins() {
         let winners: Vec<usize> = (0..8).filter(|number| results[*number].is_ok()).collect();
         assert_eq!(winners.len(), 1, "{results:?}");
         assert_eq!(fs::read_to_string(&path).unwrap(), format!("new {}", winners[0]));
-        let others = results.iter().filter(|result| matches!(result, Err(FileError::Changed { .. })));
+        let others = results
+            .iter()
+            .filter(|result| matches!(result, Err(FileError::Changed { .. })));
         assert_eq!(others.count(), 7, "{results:?}");
         assert_eq!(names(folder.path()), ["banyan.toml"]);
     }
 }
 
 #[test]
-fn readers_see_whole_files_only_while_writers_take_turns() {
-    let (_folder, path) = folder(&"0".repeat(50_000));
-    let is_over = std::sync::atomic::AtomicBool::new(false);
+fn readers_see_whole_files_and_no_turn_is_lost_while_writers_take_turns() {
+    // The file says one number over and over; each turn adds one to it.
+    let text = |number: usize| format!("{number:05}").repeat(8_000);
+    let number = |bytes: &[u8]| -> usize {
+        assert_eq!(bytes.len(), 40_000);
+        assert!(bytes.chunks(5).all(|chunk| *chunk == bytes[..5]));
+        std::str::from_utf8(&bytes[..5]).unwrap().parse().unwrap()
+    };
+    let (folder, path) = folder(&text(0));
     std::thread::scope(|scope| {
-        let reader = scope.spawn(|| {
-            let mut reads = 0;
-            while !is_over.load(std::sync::atomic::Ordering::Relaxed) || reads == 0 {
-                let bytes = fs::read(&path).unwrap();
-                assert_eq!(bytes.len(), 50_000);
-                assert!(bytes.iter().all(|byte| *byte == bytes[0]));
-                reads += 1;
-            }
-        });
-        for number in 0..60 {
-            let turn = Turn::take(&path).unwrap();
-            let expected = sha256(&turn.read().unwrap());
-            turn.put(&expected, &(number % 10).to_string().repeat(50_000)).unwrap();
+        let reader = scope.spawn(|| while number(&fs::read(&path).unwrap()) < 100 {});
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..25 {
+                    let turn = Turn::take(&path).unwrap();
+                    let bytes = turn.read().unwrap();
+                    turn.put(&sha256(&bytes), &text(number(&bytes) + 1)).unwrap();
+                }
+            });
         }
-        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
         reader.join().unwrap();
     });
+    assert_eq!(number(&fs::read(&path).unwrap()), 100);
+    assert_eq!(names(folder.path()), ["banyan.toml"]);
 }
 
 #[test]
 fn what_a_crash_left_beside_the_file_is_taken_over() {
     let (folder, path) = folder("old");
     // Longer than the new text, as a writer leaves it that dies in the middle.
-    fs::write(folder.path().join(".banyan.toml.banyan-new"), "half of a much longer te").unwrap();
+    fs::write(
+        folder.path().join(".banyan.toml.banyan-new"),
+        "half of a much longer te",
+    )
+    .unwrap();
     replace(&path, &sha256(b"old"), "new").unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), "new");
     assert_eq!(names(folder.path()), ["banyan.toml"]);
@@ -159,7 +171,10 @@ fn what_may_not_be_written_or_is_no_file_is_refused() {
     let (folder, path) = folder("old");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
     let error = replace(&path, &sha256(b"old"), "new").unwrap_err();
-    assert!(matches!(error, FileError::ReadOnly { what: "the file", .. }), "{error}");
+    assert!(
+        matches!(error, FileError::ReadOnly { what: "the file", .. }),
+        "{error}"
+    );
     let error = replace(folder.path(), "", "new").unwrap_err();
     assert!(matches!(error, FileError::NotAFile { .. }), "{error}");
     let error = replace(&folder.path().join("none.toml"), "", "new").unwrap_err();
@@ -168,4 +183,18 @@ fn what_may_not_be_written_or_is_no_file_is_refused() {
     fs::create_dir(folder.path().join(".banyan.toml.banyan-new")).unwrap();
     let error = replace(&path, &sha256(b"old"), "new").unwrap_err();
     assert!(error.to_string().contains("in the way"), "{error}");
+}
+
+#[test]
+fn a_lock_on_what_was_renamed_or_removed_is_no_turn() {
+    let (folder, path) = folder("old");
+    let turn = Turn::take(&path).unwrap();
+    let temporary = folder.path().join(".banyan.toml.banyan-new");
+    // Opened, but not yet locked, when the one before ends its turn.
+    let stale = File::open(&temporary).unwrap();
+    assert!(!has_turn(&stale, &temporary).unwrap());
+    turn.put(&sha256(b"old"), "new").unwrap();
+    assert!(!has_turn(&stale, &temporary).unwrap());
+    let _next = Turn::take(&path).unwrap();
+    assert!(!has_turn(&stale, &temporary).unwrap());
 }
