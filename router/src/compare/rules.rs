@@ -66,6 +66,7 @@ pub struct Limits {
     /// Bytes of a body after its codings have been undone, per side.
     pub body: usize,
     /// How deep JSON may be nested; what is above 120 counts as 120, which is near what serde_json reads at all.
+    /// Unordered arrays may stand in each other eight deep.
     pub depth: usize,
     /// How many groups of differences are listed.
     pub differences: usize,
