@@ -36,7 +36,7 @@ pub struct Reason {
 pub enum Cause {
     /// Longer than [`Limits::body`] once its codings are undone.
     TooLarge,
-    /// JSON nested deeper than [`Limits::depth`], or unordered arrays in each other more than eight deep.
+    /// JSON nested deeper than [`Limits::depth`], or unordered arrays in each other more than four deep.
     TooDeep,
     /// JSON with more values than [`Limits::body`] has room for.
     TooManyValues,

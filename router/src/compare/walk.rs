@@ -21,7 +21,7 @@ use super::trace::Trace;
 pub(super) const ABSENT: &str = "[absent]";
 
 /// Each level of unordered arrays in unordered arrays has all that is below it looked through once more.
-const MOST_NESTED: usize = 8;
+const MOST_NESTED: usize = 4;
 
 /// One comparison on its way.
 pub(super) struct Walk<'r, 'n> {
