@@ -23,7 +23,8 @@
 //! 6. What happened is counted ([`notes`]), and a sample of the monolith's answers is compared with the service's, off the
 //!    answer's path ([`shadow`], [`compare`]). Both become [`evidence`], on which a [`certificate`] rests.
 //!
-//! Beside that: [`reload`] follows the file and swaps the snapshot, [`admin`] tells operators what is being served, [`cli`]
+//! Beside that: [`reload`] follows the file and swaps the snapshot, [`admin`] tells operators what is being served and switches routes for them, [`events`] and [`totals`]
+//! keep what happened, [`cli`]
 //! is the command line, and `banyan why` walks steps 3's path without sending anything.
 //!
 //! Architecture Invariants: nothing but [`forward::convert`] knows both `http` versions; nothing but [`forward`] (and the shadow's [`shadow::fetch`]) knows the
@@ -38,6 +39,7 @@ pub mod client;
 pub mod clock;
 pub mod compare;
 pub mod config;
+pub mod events;
 pub mod evidence;
 pub mod exchange;
 pub mod expect;
@@ -61,6 +63,7 @@ pub mod standing;
 pub mod state;
 pub mod switch;
 pub mod table;
+pub mod totals;
 pub mod upgrade;
 pub mod watch;
 pub mod worker;

@@ -22,6 +22,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::admin::token::Token;
 use crate::config::Settings;
 use crate::operations::Operations;
 use crate::state::State;
@@ -66,15 +67,19 @@ impl Bound {
     }
 
     /// Serves until a signal says stop, then lets running exchanges end.
-    pub async fn serve(self, state: Arc<State>, file: PathBuf) -> io::Result<()> {
+    pub async fn serve(self, state: Arc<State>, file: PathBuf, token: Token) -> io::Result<()> {
         let settings = state.snapshot().config.router.clone();
         let operations = Operations::start(&state, &file).map_err(io::Error::other)?;
-        let admin = admin::serve(self.admin_listener, Arc::clone(&operations.operator))?;
+        let admin = admin::serve(self.admin_listener, Arc::clone(&operations.operator), token)?;
         let admin_handle = admin.handle();
         let admin = tokio::spawn(admin);
         let server = serve_clients(self.router_listener, &settings, &state)?;
         let handle = server.handle();
-        let reloading = tokio::task::spawn_local(reload::follow(Arc::clone(&state), file, operations.operator.switcher().clone()));
+        let reloading = tokio::task::spawn_local(reload::follow(
+            Arc::clone(&state),
+            file,
+            operations.operator.switcher().clone(),
+        ));
         tokio::task::spawn_local(async move {
             if let Err(error) = stop_signal().await {
                 tracing::error!(%error, "cannot listen for signals");
@@ -123,9 +128,10 @@ fn serve_clients(listener: TcpListener, settings: &Settings, state: &Arc<State>)
         .disable_signals();
     let stopping = builder.graceful_shutdown_signal();
     let (settings, current, shadow) = (settings.clone(), state.current(), state.shadow().clone());
+    let events = state.events().clone();
     let server = builder.listen("router", listener, move || {
         // Runs once on each worker's thread.
-        let worker = Worker::start(Arc::clone(&current), shadow.clone());
+        let worker = Worker::start(Arc::clone(&current), shadow.clone(), events.clone());
         let (expecting, upgrading, watching) = (Rc::clone(&worker), Rc::clone(&worker), Rc::clone(&worker));
         let stopping = stopping.clone();
         let http = HttpService::build()

@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 
 use crate::config::{Config, Mode, Refused};
+use crate::events::Events;
 use crate::shadow::Shadow;
 use crate::shadow::findings::Findings;
 use crate::snapshot::Snapshot;
@@ -26,6 +27,9 @@ pub struct State {
     /// When each route came into the mode it is in; absent means since the start.
     since: Mutex<HashMap<String, SystemTime>>,
     began: SystemTime,
+    events: Events,
+    /// Held while a config is put into force.
+    order: tokio::sync::Mutex<()>,
 }
 
 /// What became of the config file.
@@ -52,6 +56,8 @@ impl State {
             news,
             since: Mutex::default(),
             began: SystemTime::now(),
+            events: Events::new(),
+            order: tokio::sync::Mutex::new(()),
         })
     }
 
@@ -75,11 +81,33 @@ impl State {
         &self.findings
     }
 
+    /// What happened, for whoever follows it.
+    pub fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// When the router began.
+    pub fn began(&self) -> SystemTime {
+        self.began
+    }
+
+    /// The turn to put a config into force. Whoever has it looks at the file once more before it does, so that the newest
+    /// edit is the one that stays, whichever way it came.
+    pub async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.order.lock().await
+    }
+
     /// Serves from a new snapshot.
     pub fn replace(&self, snapshot: Snapshot) {
         self.note_modes(&self.snapshot().config, &snapshot.config);
-        self.findings
-            .retain(&snapshot.config.routes.iter().map(|route| route.name.as_str()).collect());
+        self.findings.retain(
+            &snapshot
+                .config
+                .routes
+                .iter()
+                .map(|route| route.name.as_str())
+                .collect(),
+        );
         self.current.store(Arc::new(snapshot));
         self.note(News {
             since: SystemTime::now(),
@@ -94,7 +122,10 @@ impl State {
     }
 
     fn note_modes(&self, before: &Config, after: &Config) {
-        let modes = before.routes.iter().map(|route| (route.name.as_str(), route.mode));
+        let modes = before
+            .routes
+            .iter()
+            .map(|route| (route.name.as_str(), route.mode));
         let modes: HashMap<&str, Mode> = modes.collect();
         let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
         for route in &after.routes {

@@ -12,6 +12,7 @@ use arc_swap::{ArcSwap, Cache};
 use crate::attempt::Budget;
 use crate::clock::{Clock, TICK};
 use crate::config::Percent;
+use crate::events::Events;
 use crate::evidence::Side;
 use crate::forward::Forwarder;
 use crate::notes::Notebook;
@@ -37,6 +38,8 @@ pub struct Worker {
     pub budget: Budget,
     /// Where copies go.
     pub shadow: Shadow,
+    /// Where it tells what happened.
+    pub events: Events,
     notebook: RefCell<Notebook>,
     ticks: Cell<u32>,
 }
@@ -46,7 +49,7 @@ const NOTES_EVERY: u32 = 4;
 
 impl Worker {
     /// Sets up a worker on this thread and starts its round of inspection.
-    pub fn start(current: Current, shadow: Shadow) -> Rc<Self> {
+    pub fn start(current: Current, shadow: Shadow, events: Events) -> Rc<Self> {
         let clock = Clock::new();
         let notebook = Notebook::new(current.load_full(), shadow.notes());
         let worker = Rc::new(Self {
@@ -57,6 +60,7 @@ impl Worker {
             budget: Budget::default(),
             notebook: RefCell::new(notebook),
             shadow,
+            events,
             ticks: Cell::new(0),
         });
         let inspected = Rc::downgrade(&worker);

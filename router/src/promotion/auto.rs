@@ -18,9 +18,12 @@ use super::steps::next;
 use crate::certificate::Breach;
 use crate::certificate::breach::watch;
 use crate::config::{Mode, Route};
+use crate::events::{About, Kind};
 use crate::snapshot::Snapshot;
 use crate::state::State;
 use crate::switch::audit::Entry;
+use crate::switch::file::FileError;
+use crate::switch::plan::SwitchError;
 
 /// Who the log says it was.
 pub const ACTOR: &str = "auto";
@@ -55,7 +58,7 @@ pub async fn promote(operator: Arc<Operator>) {
             }
             match operator.last_switch(&route.name).await {
                 Ok(last) if is_due(last.as_ref(), snapshot.config.promotion.interval) => {
-                    take_step(&operator, route).await;
+                    take_step(&operator, route, &snapshot.config.hash).await;
                 }
                 Ok(_) => {}
                 Err(error) => tracing::debug!(route = route.name, %error, "no promotion"),
@@ -93,29 +96,49 @@ fn is_due(last: Option<&Entry>, interval: Duration) -> bool {
 async fn take_back(operator: &Operator, route: &Route, breach: &Breach) {
     let reason = format!("{}: {}, allowed is {}", breach.metric, breach.value, breach.bound);
     tracing::warn!(route = route.name, "breach: {reason}");
+    operator.state().events().tell(
+        Kind::Breach,
+        About {
+            routes: vec![route.name.clone()],
+            ..About::new(format!("{}: breach of {reason}", route.name))
+        },
+    );
     let command = Command {
         wish: Wish::Revert(Which::Route(route.name.clone())),
         actor: ACTOR.to_owned(),
         reason,
         force: false,
+        expected: None,
     };
     if let Err(error) = operator.perform(&command).await {
         tracing::error!(route = route.name, %error, "the route cannot be taken back; it is tried again");
     }
 }
 
-async fn take_step(operator: &Operator, route: &Route) {
+/// Takes the next step, if the config is still the one on which the route was found due: a revert in between has the last
+/// word.
+async fn take_step(operator: &Operator, route: &Route, hash: &str) {
     let command = Command {
         wish: Wish::Promote(route.name.clone()),
         actor: ACTOR.to_owned(),
-        reason: "the certificate passes".to_owned(),
+        reason: "it has been long enough at this step, and the evidence allows the next".to_owned(),
         force: false,
+        expected: Some(hash.to_owned()),
     };
     match operator.perform(&command).await {
         Ok(_) => {}
         Err(Refusal::Hold(certificate)) => {
-            let failing: Vec<&str> = certificate.failing().map(|criterion| criterion.name.as_str()).collect();
+            let failing: Vec<&str> = certificate
+                .failing()
+                .map(|criterion| criterion.name.as_str())
+                .collect();
             tracing::debug!(route = route.name, ?failing, "not promoted yet");
+        }
+        Err(Refusal::Switch(SwitchError::File(FileError::Changed { .. }))) => {
+            tracing::debug!(
+                route = route.name,
+                "not promoted: the file has changed; it is looked at again"
+            );
         }
         Err(error) => tracing::warn!(route = route.name, %error, "not promoted"),
     }

@@ -43,7 +43,7 @@ pub enum Action {
 }
 
 /// One route that goes from one mode to another, in the words of the file (`canary 10 %`); `absent` is a word, too.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Move {
     /// The route's name.
     pub route: String,

@@ -97,6 +97,18 @@ pub enum FileError {
     },
 }
 
+impl FileError {
+    /// The file has another hash (SHA-256, hex) than was expected.
+    pub fn changed(path: &Path, expected: &str, found: &str) -> Self {
+        let short = |hash: &str| hash.chars().take(12).collect();
+        Self::Changed {
+            path: name(path),
+            expected: short(expected),
+            found: short(found),
+        }
+    }
+}
+
 /// SHA-256 in hex, as [`crate::config::Config::hash`] has it.
 pub fn sha256(bytes: &[u8]) -> String {
     let digest = Sha256::digest(bytes);
@@ -188,12 +200,7 @@ impl Turn {
         if found == expected {
             return Ok(());
         }
-        let short = |hash: &str| hash.chars().take(12).collect();
-        Err(FileError::Changed {
-            path: name(&self.path),
-            expected: short(expected),
-            found: short(&found),
-        })
+        Err(FileError::changed(&self.path, expected, &found))
     }
 
     /// Writes the new text to the temporary file, down to the disk.

@@ -4,6 +4,7 @@
 //! alone is made here, so what `plan` accepts, `perform` refuses only if something else has changed.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -84,12 +85,8 @@ pub(super) struct Known {
 pub fn plan(file: &str, bytes: &[u8], request: &SwitchRequest) -> Result<Plan, SwitchError> {
     let before = Config::parse(file, bytes).map_err(SwitchError::Broken)?;
     if let Some(expected) = request.expected.as_ref().filter(|hash| **hash != before.hash) {
-        let short = |hash: &str| hash.chars().take(12).collect();
-        return Err(SwitchError::File(FileError::Changed {
-            path: file.to_owned(),
-            expected: short(expected),
-            found: short(&before.hash),
-        }));
+        let changed = FileError::changed(Path::new(file), expected, &before.hash);
+        return Err(SwitchError::File(changed));
     }
     // What parses as a config is UTF-8.
     let text = edit(&String::from_utf8_lossy(bytes), &request.changes)?;
