@@ -130,7 +130,9 @@ impl State {
         let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
         for route in &after.routes {
             if modes.get(route.name.as_str()) != Some(&route.mode) {
-                since.insert(route.name.clone(), SystemTime::now());
+                let now = SystemTime::now();
+                self.findings.evidence().cut(&route.name, now);
+                since.insert(route.name.clone(), now);
             }
         }
         let names: HashSet<&str> = after.routes.iter().map(|route| route.name.as_str()).collect();

@@ -104,7 +104,10 @@ pub(super) async fn audit(
         let detail = format!("limit is 1 to {PAGE}");
         return Err(Problem::field(StatusCode::BAD_REQUEST, "limit", detail));
     }
-    let ledger = operator.switcher().ledger();
+    let ledger = operator
+        .ledger()
+        .await
+        .map_err(|_| Problem::audit_unavailable())?;
     let filter = Filter {
         route: wanted.route,
         module: wanted.module,

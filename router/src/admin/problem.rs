@@ -93,6 +93,13 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, slug, title, detail).header(header::RETRY_AFTER, "2")
     }
 
+    /// 503: the audit log cannot be read.
+    pub fn audit_unavailable() -> Self {
+        let detail =
+            "the audit log cannot be read; mend the state database, the router's log says what ails it";
+        Self::unavailable("audit-unavailable", detail)
+    }
+
     fn refused(status: StatusCode, slug: &str, detail: String, refused: &Refused) -> Self {
         Self {
             faults: refused.faults.clone(),
@@ -178,8 +185,7 @@ impl From<audit::Error> for Problem {
             }
             audit::Error::Database(cause) => {
                 tracing::warn!(error = %cause, "the audit log cannot be read");
-                let detail = "the audit log cannot be read; mend the state database, the router's log says what ails it";
-                Self::unavailable("audit-unavailable", detail)
+                Self::audit_unavailable()
             }
         }
     }

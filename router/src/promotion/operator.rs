@@ -7,9 +7,10 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use chrono::DateTime;
+use tokio::sync::watch;
 
 use super::steps::{Obstacle, Step, back, next};
 use crate::certificate::{Certificate, Subject, Verdict, certify};
@@ -20,8 +21,9 @@ use crate::evidence::store::Store;
 use crate::snapshot::Snapshot;
 use crate::state::State;
 use crate::switch::Change;
-use crate::switch::audit::{Action, Entry, Filter, Planned};
+use crate::switch::audit::{Action, Entry, Filter, Ledger, Planned};
 use crate::switch::file::{FileError, sha256};
+use crate::switch::late::chain;
 use crate::switch::perform::{Switched, Switcher};
 use crate::switch::plan::{SwitchError, SwitchRequest, plan};
 
@@ -107,7 +109,12 @@ pub struct Operator {
     switcher: Switcher,
     store: Arc<Store>,
     file: PathBuf,
+    /// Whether the state database can be asked.
+    is_ready: watch::Sender<bool>,
 }
+
+/// How long a wish waits for a state database that is being brought up to date.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a certificate says about a route's next step.
 #[derive(Debug, Clone)]
@@ -132,6 +139,24 @@ impl Operator {
             switcher,
             store,
             file,
+            is_ready: watch::Sender::new(false),
+        }
+    }
+
+    /// From now on the state database can be asked.
+    pub fn get_ready(&self) {
+        self.is_ready.send_replace(true);
+    }
+
+    /// The audit log, once it can be read. Just after the start it is waited for a moment.
+    pub async fn ledger(&self) -> Result<&Ledger, Refusal> {
+        let mut is_ready = self.is_ready.subscribe();
+        let waited = tokio::time::timeout(PATIENCE, is_ready.wait_for(|is_ready| *is_ready)).await;
+        match waited {
+            Ok(Ok(_)) => Ok(self.switcher.ledger()),
+            _ => Err(Refusal::Evidence(
+                "the state database could not be opened yet".to_owned(),
+            )),
         }
     }
 
@@ -164,6 +189,9 @@ impl Operator {
     /// file would be switched, and the config in force only when the reload finds it.
     pub async fn perform(&self, command: &Command) -> Result<Switched, Refusal> {
         let worked = self.work_out(command).await?;
+        if !worked.request.action.is_way_back() {
+            self.ledger().await?;
+        }
         let switched = self.switcher.perform(worked.request).await?;
         self.put_into_force(&switched.config).await;
         if switched.is_changed {
@@ -223,14 +251,22 @@ impl Operator {
         if self.switcher.waiting() > 0 {
             return Err(Refusal::Evidence("the audit log waits to be written".to_owned()));
         }
+        let ledger = self.ledger().await?;
         let filter = Filter {
             route: Some(route.to_owned()),
-            place: Some(self.switcher.ledger().place().to_owned()),
+            place: Some(ledger.place().to_owned()),
             ..Filter::default()
         };
-        let entries = self.switcher.ledger().list(filter, None, 1).await;
-        let entries = entries.map_err(|error| Refusal::Evidence(error.to_string()))?;
-        Ok(entries.into_iter().next())
+        let entries = ledger.list(filter, None, 1).await;
+        let entries = entries.map_err(|error| Refusal::Evidence(chain(&error)))?;
+        let Some(last) = entries.into_iter().next() else {
+            return Ok(None);
+        };
+        if last.planned.moves.len() == last.planned.moves_total {
+            return Ok(Some(last));
+        }
+        let whole = ledger.entry(last.id).await;
+        whole.map(Some).map_err(|error| Refusal::Evidence(chain(&error)))
     }
 
     async fn work_out(&self, command: &Command) -> Result<Worked, Refusal> {
@@ -345,7 +381,7 @@ impl Operator {
         let about = (subject.route.as_str(), subject.subject_hash.as_str());
         let evidence = self.state.findings().evidence();
         let window = self.store.window(evidence, about, since, SystemTime::now()).await;
-        window.map_err(|error| Refusal::Evidence(error.to_string()))
+        window.map_err(|error| Refusal::Evidence(chain(&error)))
     }
 }
 

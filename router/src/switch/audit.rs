@@ -170,7 +170,11 @@ impl Planned {
         );
         if let Some(certificate) = &self.certificate {
             let id = certificate.get("id").and_then(Value::as_str).unwrap_or_default();
-            told += "; with certificate";
+            told += if self.forced {
+                "; against certificate"
+            } else {
+                "; with certificate"
+            };
             if !id.is_empty() {
                 told += &format!(" {}", cut(id, 64));
             }

@@ -154,6 +154,17 @@ impl Known {
         moves
     }
 
+    /// The same routes in other modes, where others are known.
+    pub(super) fn in_modes(&self, modes: &BTreeMap<String, String>) -> Self {
+        let mut before = self.clone();
+        for (route, (_, mode)) in &mut before.routes {
+            if let Some(known) = modes.get(route) {
+                mode.clone_from(known);
+            }
+        }
+        before
+    }
+
     /// How the log tells that a file edited by hand was taken.
     pub(super) fn reload_to(&self, after: &Self, reason: &str) -> Planned {
         Planned {

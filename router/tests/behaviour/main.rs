@@ -9,8 +9,11 @@
 )]
 #![allow(clippy::print_stdout, reason = "figures are worth seeing")]
 
+mod admin_door;
+mod automatic;
 mod canary;
 mod check;
+mod commands;
 mod fallback;
 mod faults;
 mod framing;
@@ -24,3 +27,4 @@ mod shadow_faults;
 mod streaming;
 mod support;
 mod switching;
+mod watching;
