@@ -117,7 +117,7 @@ pub(crate) fn explain(upstream: &str, failure: &Failure) -> Problem {
 pub(crate) fn answer(plan: &Plan, outcome: Outcome, turn: Option<Turn>) -> Response<AnswerBody> {
     let (upstream, lease) = match outcome {
         Ok(answered) => answered,
-        Err(problem) => return fail(plan, &problem, turn),
+        Err(problem) => return fail(plan, &precise(problem, turn.as_ref()), turn),
     };
     let Some(status) = convert::status(upstream.status()).filter(|status| !status.is_informational()) else {
         let detail = format!(
@@ -173,6 +173,14 @@ pub(crate) fn answer(plan: &Plan, outcome: Outcome, turn: Option<Turn>) -> Respo
     response
 }
 
+/// A body that ended before its end may have been cut off by ourselves, for a reason that we know.
+fn precise(problem: Problem, turn: Option<&Turn>) -> Problem {
+    match turn.and_then(Turn::refusal) {
+        Some(refusal) if problem.kind == Kind::BadRequest => Problem::new(refusal.kind, refusal.detail),
+        _ => problem,
+    }
+}
+
 fn give_back(lease: Option<Lease>) {
     if let Some(lease) = lease {
         lease.give_back();
@@ -182,7 +190,12 @@ fn give_back(lease: Option<Lease>) {
 /// The answer to a request that cannot be forwarded.
 pub(crate) fn refuse(refused: &Refused, turn: Option<Turn>) -> Response<AnswerBody> {
     let why = HeaderValue::from_str(&refused.why).unwrap_or(HeaderValue::from_static("refused"));
-    tell(&refused.problem, why, refused.identity.request_id(), turn)
+    let mut response = tell(&refused.problem, why, refused.identity.request_id(), turn);
+    if refused.problem.kind != Kind::AmbiguousPath {
+        // What comes behind a request that was not understood may not be what it seems.
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
+    response
 }
 
 /// The answer when the upstream's did not come.

@@ -49,7 +49,11 @@ impl Begun {
 }
 
 /// Asks the upstream. `Ok` lets the client send its body, `Err` is the answer without it.
-pub async fn ask(worker: Rc<Worker>, request: Request) -> Result<Request, Response<BoxBody>> {
+pub async fn ask(worker: Rc<Worker>, mut request: Request) -> Result<Request, Response<BoxBody>> {
+    if matches!(request.payload(), Payload::None) {
+        // There is nothing that the client could hold back, and nothing to ask for.
+        return Ok(request);
+    }
     let turn = begin(&request);
     let plan = match Plan::make(worker.snapshot(), &request) {
         Ok(plan) => plan,

@@ -45,6 +45,8 @@ pub mod report;
 pub mod server;
 pub mod snapshot;
 pub mod state;
+pub mod stream;
+pub mod strict;
 pub mod table;
 pub mod upgrade;
 pub mod watch;

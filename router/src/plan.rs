@@ -10,6 +10,7 @@ use std::sync::Arc;
 use actix_http::{ConnectionType, Request, RequestHead};
 use http02::header::{HOST, HeaderValue};
 use http02::{Method, Version};
+use hyper::body::Body;
 
 use crate::choose::{Asked, Decision, Refusal, choose};
 use crate::client;
@@ -22,6 +23,11 @@ use crate::origin::Origin;
 use crate::problem::{Kind, Problem};
 use crate::snapshot::Snapshot;
 use crate::watch::Connection;
+
+/// Methods that a server may recognise in any case.
+const METHODS: [&str; 9] = [
+    "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
+];
 
 /// A request that will be forwarded.
 #[derive(Debug)]
@@ -108,13 +114,11 @@ impl Plan {
                 "refused=bad-request".to_owned(),
             )
         };
-        if head
-            .uri
-            .scheme_str()
-            .is_some_and(|scheme| scheme != "http" && scheme != "https")
-        {
-            return Err(bad("the scheme of the target is not http"));
+        if head.method == Method::CONNECT {
+            let problem = Problem::new(Kind::NotImplemented, "the router is not a tunnel");
+            return Err((problem, "refused=connect".to_owned()));
         }
+        form_of_target(head).map_err(bad)?;
         let origin = origin(request).map_err(bad)?;
         let asked = Asked {
             method: head.method.as_str(),
@@ -149,6 +153,7 @@ impl Plan {
         body: RequestBody,
     ) -> Result<http::Request<RequestBody>, Problem> {
         let unsendable = || Problem::new(Kind::BadRequest, "the target or the method cannot be forwarded");
+        let has_chunks = body.size_hint().exact().is_none();
         let mut request = http::Request::new(body);
         *request.method_mut() = convert::method(&head.method).ok_or_else(unsendable)?;
         *request.uri_mut() = convert::target(&head.uri).ok_or_else(unsendable)?;
@@ -159,6 +164,13 @@ impl Plan {
             &self.identity,
             self.settings(),
         );
+        if has_chunks {
+            // Unless told, hyper takes a GET of unknown length for one without a body.
+            let chunked = http::HeaderValue::from_static("chunked");
+            request
+                .headers_mut()
+                .insert(http::header::TRANSFER_ENCODING, chunked);
+        }
         Ok(request)
     }
 }
@@ -194,6 +206,27 @@ fn origin(request: &Request) -> Result<Rc<Origin>, &'static str> {
         Some(connection) => connection.origin(peer, host),
         None => Origin::new(peer, host).map(Rc::new),
     }
+}
+
+/// Each form of target has its use, and in another's place it may be read as something else (RFC 9112, section 3.2). Methods
+/// are told apart by case, but not by every server.
+fn form_of_target(head: &RequestHead) -> Result<(), &'static str> {
+    let uri = &head.uri;
+    match uri.scheme_str() {
+        Some("http" | "https") => {}
+        Some(_) => return Err("the scheme of the target is not http"),
+        None if uri.authority().is_some() => return Err("the target is an authority, as CONNECT has it"),
+        None if uri.path() == "*" && head.method != Method::OPTIONS => {
+            return Err("the target is *, as OPTIONS has it");
+        }
+        None => {}
+    }
+    let method = head.method.as_str();
+    let has_small_letter = method.bytes().any(|byte| byte.is_ascii_lowercase());
+    if has_small_letter && METHODS.iter().any(|known| known.eq_ignore_ascii_case(method)) {
+        return Err("the method is not in capitals");
+    }
+    Ok(())
 }
 
 fn head_length(head: &RequestHead) -> usize {

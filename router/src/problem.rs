@@ -19,6 +19,8 @@ pub enum Kind {
     RequestTimeout,
     /// The head is too long.
     HeaderTooLarge,
+    /// A version of HTTP that we do not speak.
+    VersionNotSupported,
     /// CONNECT, or an upgrade that cannot be.
     NotImplemented,
     /// The upstream refused, or broke off before it had answered.
@@ -100,6 +102,11 @@ impl Kind {
                 "urn:banyan:router:header-too-large",
                 "The head of the request is too long",
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            ),
+            Self::VersionNotSupported => (
+                "urn:banyan:router:version-not-supported",
+                "The router does not speak this version of HTTP",
+                StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             ),
             Self::NotImplemented => (
                 "urn:banyan:router:not-implemented",

@@ -24,7 +24,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Settings;
 use crate::state::State;
-use crate::watch::ClientStream;
+use crate::stream::ClientStream;
 use crate::worker::Worker;
 use crate::{admin, exchange, expect, reload, upgrade};
 
@@ -129,8 +129,9 @@ fn serve_clients(listener: TcpListener, settings: &Settings, state: &Arc<State>)
             .keep_alive(settings.keep_alive)
             .client_request_timeout(settings.header_timeout)
             .client_disconnect_timeout(Duration::from_secs(2))
-            // A client that has gone must not keep an upstream working.
-            .h1_allow_half_closed(false)
+            // A client that has gone must not keep an upstream working: the stream sees to that, who can tell it from one
+            // that is refused.
+            .h1_allow_half_closed(true)
             .graceful_shutdown_signal(move || {
                 let stopping = stopping.clone();
                 async move { stopping.notified().await }

@@ -27,7 +27,7 @@ use crate::forward::{Failure, convert, link};
 use crate::identity::Identity;
 use crate::plan::{Plan, Refused};
 use crate::problem::{Kind, Problem};
-use crate::watch::ClientStream;
+use crate::stream::ClientStream;
 use crate::worker::Worker;
 
 /// The client's connection, with what has been read of it.

@@ -32,10 +32,12 @@ impl Worker {
     /// Sets up a worker on this thread and starts its round of inspection.
     pub fn start(current: Current) -> Rc<Self> {
         let clock = Clock::new();
+        let settings = &current.load().config.router;
+        let watch = Watch::new(clock.clone(), settings);
         let worker = Rc::new(Self {
             current: RefCell::new(Cache::new(current)),
             forwarder: Forwarder::new(clock.clone()),
-            watch: Watch::new(clock.clone()),
+            watch,
             clock,
         });
         let inspected = Rc::downgrade(&worker);

@@ -11,6 +11,7 @@
 
 mod canary;
 mod check;
+mod corpus;
 mod faults;
 mod framing;
 mod headers;
