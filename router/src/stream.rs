@@ -115,8 +115,7 @@ impl ClientStream {
             return (!bytes.is_empty()).then_some(0);
         }
         // Nothing more than was served has been let through, or something is still being served.
-        let is_answer =
-            !self.follower.is_in_head() && self.connection.has_begun(self.follower.heads());
+        let is_answer = !self.follower.is_in_head() && self.connection.has_begun(self.follower.heads());
         if is_answer || self.connection.is_serving() {
             return None;
         }

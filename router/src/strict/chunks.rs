@@ -96,6 +96,7 @@ impl Chunks {
     /// Whether a line may begin so. The parser behind us does not wait for its end either.
     pub(super) fn check_beginning(&self, line: &[u8]) -> Result<(), Refusal> {
         match self.part {
+            Part::Size if line == b"\r" => Err(NO_SIZE),
             Part::Size => beginning(line.strip_suffix(b"\r").unwrap_or(line)).map(drop),
             _ => Ok(()),
         }
@@ -107,9 +108,9 @@ impl Chunks {
             Part::Trailers(length) if length + line > LONGEST_TRAILERS => {
                 Err(Refusal::bad("the trailers are longer than the router takes"))
             }
-            Part::Size if line > LONGEST_LINE => {
-                Err(Refusal::bad("the extension of a chunk is longer than the router takes"))
-            }
+            Part::Size if line > LONGEST_LINE => Err(Refusal::bad(
+                "the extension of a chunk is longer than the router takes",
+            )),
             _ => Ok(()),
         }
     }
@@ -135,7 +136,10 @@ const NO_SIZE: Refusal = Refusal::bad("the size of a chunk is not a size");
 fn beginning(line: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
     let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     let (digits, rest) = line.split_at(digits);
-    let gap = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    let gap = rest
+        .iter()
+        .take_while(|byte| matches!(byte, b' ' | b'\t'))
+        .count();
     let is_followed = rest.get(gap).is_none_or(|byte| *byte == b';');
     if digits.len() > 16 || (digits.is_empty() && !rest.is_empty()) || !is_followed {
         return Err(NO_SIZE);

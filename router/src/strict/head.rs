@@ -41,22 +41,8 @@ impl Head {
     /// Takes the request line.
     pub(super) fn begin(&mut self, line: &[u8]) -> Result<(), Refusal> {
         self.is_connect = line.starts_with(b"CONNECT ");
-        let version = line.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
-        match version {
-            b"HTTP/1.1" => {}
-            b"HTTP/1.0" => self.is_http10 = true,
-            [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
-                if major.is_ascii_digit() && minor.is_ascii_digit() =>
-            {
-                return Err(Refusal {
-                    kind: Kind::VersionNotSupported,
-                    detail: "the router speaks HTTP/1.0 and HTTP/1.1 here",
-                });
-            }
-            // Whatever this is, the parser behind us refuses it.
-            _ => {}
-        }
-        Ok(())
+        self.is_http10 = line.ends_with(b" HTTP/1.0");
+        check_version(line)
     }
 
     /// Takes a field line.
@@ -142,6 +128,24 @@ impl Head {
     }
 }
 
+/// Refuses versions of HTTP that are not ours, at the first digit that says so: the parser behind us does not wait for the
+/// end of the line either. What is no version at all is left to that.
+pub(super) fn check_version(line: &[u8]) -> Result<(), Refusal> {
+    let version = line.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
+    let is_other = match version.strip_prefix(b"HTTP/") {
+        Some([b'1', b'.', minor, ..]) => minor.is_ascii_digit() && !matches!(minor, b'0' | b'1'),
+        Some([major, ..]) => major.is_ascii_digit() && *major != b'1',
+        _ => false,
+    };
+    if is_other {
+        return Err(Refusal {
+            kind: Kind::VersionNotSupported,
+            detail: "the router speaks HTTP/1.0 and HTTP/1.1 here",
+        });
+    }
+    Ok(())
+}
+
 /// The value of a line, if the line has this name; `name` is in lower case and has its colon.
 fn value_of<'l>(line: &'l [u8], name: &[u8]) -> Option<&'l [u8]> {
     let (start, value) = line.split_at_checked(name.len())?;
@@ -191,10 +195,7 @@ mod tests {
             (&["content-length: 3, 3"], Err(Kind::BadRequest)),
             (&["content-length: +3"], Err(Kind::BadRequest)),
             (&["content-length:"], Err(Kind::BadRequest)),
-            (
-                &["content-length: 18446744073709551616"],
-                Err(Kind::BadRequest),
-            ),
+            (&["content-length: 18446744073709551616"], Err(Kind::BadRequest)),
             (
                 &["content-length: 3", "transfer-encoding: chunked"],
                 Err(Kind::BadRequest),
@@ -212,7 +213,10 @@ mod tests {
             (&["transfer-encoding: ,chunked"], Err(Kind::BadRequest)),
             (&["transfer-encoding: gzip, chunked"], Err(Kind::NotImplemented)),
             (&["transfer-encoding: \"chunked\""], Err(Kind::BadRequest)),
-            (&["upgrade: websocket", "content-length: 3"], Err(Kind::BadRequest)),
+            (
+                &["upgrade: websocket", "content-length: 3"],
+                Err(Kind::BadRequest),
+            ),
             (&["x: 1", " folded"], Err(Kind::BadRequest)),
         ] {
             assert_eq!(ending(fields), expected, "{fields:?}");

@@ -191,6 +191,7 @@ impl Follower {
                 self.check_length(self.carry.len())?;
                 match &self.state {
                     State::Chunks(chunks) => chunks.check_beginning(&self.carry),
+                    State::Between => head::check_version(&self.carry),
                     _ => Ok(()),
                 }
             }
@@ -200,7 +201,9 @@ impl Follower {
     fn take(&mut self, line: &[u8]) -> Result<(), Refusal> {
         self.check_length(line.len())?;
         let Some(line) = line.strip_suffix(b"\r\n") else {
-            return Err(Refusal::bad("a line ends in LF without CR (RFC 9112, section 2.2)"));
+            return Err(Refusal::bad(
+                "a line ends in LF without CR (RFC 9112, section 2.2)",
+            ));
         };
         match &mut self.state {
             State::Between => {
@@ -254,9 +257,7 @@ mod tests {
     fn cut(text: &[u8], place: usize) -> Result<u64, (usize, Refusal)> {
         let mut follower = Follower::new(4096);
         let (first, second) = text.split_at(place);
-        follower
-            .follow(first)
-            .map_err(|stop| (stop.keep, stop.refusal))?;
+        follower.follow(first).map_err(|stop| (stop.keep, stop.refusal))?;
         follower
             .follow(second)
             .map_err(|stop| (place + stop.keep, stop.refusal))?;

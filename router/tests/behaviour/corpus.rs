@@ -60,7 +60,9 @@ async fn ask(client: &mut Client, case: &Case, chop: usize) -> Vec<u16> {
     let bytes = expanded(&case.bytes);
     for piece in bytes.as_bytes().chunks(chop) {
         // The router may have said all that it has to say before it has heard everything.
-        let Ok(()) = client.stream.write_all(piece).await else { break };
+        let Ok(()) = client.stream.write_all(piece).await else {
+            break;
+        };
         if chop < 1000 {
             tokio::task::yield_now().await;
         }
@@ -70,10 +72,16 @@ async fn ask(client: &mut Client, case: &Case, chop: usize) -> Vec<u16> {
     }
     let mut statuses = Vec::new();
     for status in &case.answers {
-        let Ok(answer) = client.try_answer().await else { break };
+        let Ok(answer) = client.try_answer().await else {
+            break;
+        };
         statuses.push(answer.status);
         if *status >= 400 && answer.status == *status {
-            assert!(answer.problem().starts_with("urn:banyan:router:"), "{}", case.name);
+            assert!(
+                answer.problem().starts_with("urn:banyan:router:"),
+                "{}",
+                case.name
+            );
             assert_eq!(answer.served_by(), "router", "{}", case.name);
         }
     }
@@ -115,10 +123,24 @@ async fn check_all(chop: usize) {
     assert!(cases.len() >= 200);
     for case in &cases {
         // Long ones say nothing new when they come in a hundred thousand pieces.
-        let chop = if case.bytes.contains("*100000") { 1000 } else { chop };
-        wrong.extend(soon(&case.name, check(&router, &upstream, case, chop)).await.err());
+        let chop = if case.bytes.contains("*100000") {
+            1000
+        } else {
+            chop
+        };
+        wrong.extend(
+            soon(&case.name, check(&router, &upstream, case, chop))
+                .await
+                .err(),
+        );
     }
-    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {}:\n{}",
+        wrong.len(),
+        cases.len(),
+        wrong.join("\n")
+    );
 }
 
 #[tokio::test]
