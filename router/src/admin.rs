@@ -24,6 +24,7 @@ pub fn serve(listener: TcpListener, state: Arc<State>) -> io::Result<Server> {
             .route("/health/live", web::get().to(live))
             .route("/health/ready", web::get().to(ready))
             .route("/routes", web::get().to(routes))
+            .route("/routes/{name}/evidence", web::get().to(evidence))
             .route("/config", web::get().to(config))
             .default_service(web::to(nothing_here))
     });
@@ -45,6 +46,13 @@ async fn ready(state: web::Data<State>) -> HttpResponse {
 
 async fn routes(state: web::Data<State>) -> HttpResponse {
     HttpResponse::Ok().json(report::routes(&state.snapshot().config))
+}
+
+async fn evidence(state: web::Data<State>, name: web::Path<String>) -> HttpResponse {
+    match report::evidence(&state, &name) {
+        Some(evidence) => HttpResponse::Ok().json(evidence),
+        None => nothing_here().await,
+    }
 }
 
 async fn config(state: web::Data<State>) -> HttpResponse {

@@ -1,4 +1,4 @@
-//! Who serves a request, and why: a pure function of the snapshot and the request.
+//! Who serves a request, and why: a function of the snapshot and the request, and of how far a follower's data has come.
 //!
 //! For [`crate::exchange`], which acts on it, and for `banyan why`, which prints it; both call [`choose`], so the command
 //! tells what the server does.
@@ -14,9 +14,11 @@ use std::net::IpAddr;
 use actix_http::header::{HeaderMap, HeaderValue};
 use sha2::{Digest, Sha256};
 
-use crate::config::{Mode, Route, Sticky};
+use crate::config::{Mode, Owner, Route, Sticky};
 use crate::path::{self, Reading};
+use crate::position::Position;
 use crate::snapshot::Snapshot;
+use crate::table::is_safe;
 
 /// What the choice depends on.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +46,17 @@ pub struct Decision {
     pub rule: Rule,
     /// Present if the path is unusual but all its readings agree.
     pub unusual: Option<&'static str>,
+    /// Present if the route's mode did not have the last word.
+    pub overruled: Option<Overruled>,
+}
+
+/// What overruled a route's mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overruled {
+    /// A tester asked for this side.
+    Tester(&'static str),
+    /// The client has written something that the chosen side is not known to have yet.
+    Behind(Position),
 }
 
 /// What decided.
@@ -93,23 +106,62 @@ pub fn choose(snapshot: &Snapshot, asked: &Asked<'_>) -> Result<Decision, Refusa
         }
         Reading::Broken(why) => return Err(Refusal::Broken(why)),
     };
-    let (upstream, rule) = match route {
+    let (mut upstream, rule) = match route {
         None => (snapshot.monolith, Rule::Unmatched),
         Some(index) => serve(snapshot, &snapshot.config.routes[index], asked),
     };
+    let overruling =
+        route.and_then(|index| overrule(snapshot, &snapshot.config.routes[index], asked, upstream));
+    let overruled = overruling.map(|(side, because)| {
+        upstream = side;
+        because
+    });
     Ok(Decision {
         upstream,
         route,
         rule,
         unusual,
+        overruled,
     })
+}
+
+/// What has more say than the mode about a safe request: a tester who asks for a side, and a client's own last write.
+fn overrule(
+    snapshot: &Snapshot,
+    route: &Route,
+    asked: &Asked<'_>,
+    chosen: usize,
+) -> Option<(usize, Overruled)> {
+    let config = &snapshot.config;
+    let module = &config.modules[route.module];
+    let service = module.service?;
+    if !is_safe(asked.method) {
+        return None;
+    }
+    let wish = config.router.tester_header.as_deref();
+    let wish = wish.and_then(|name| asked.headers.get(name)?.to_str().ok());
+    match wish.map(str::trim) {
+        Some("monolith") => return Some((snapshot.monolith, Overruled::Tester("monolith"))),
+        Some("service") => return Some((service, Overruled::Tester("service"))),
+        _ => {}
+    }
+    let owner = match module.writes {
+        Owner::Monolith => snapshot.monolith,
+        Owner::Service => service,
+    };
+    if chosen == owner {
+        return None;
+    }
+    let written = Position::wanted(asked.headers, &module.name)?;
+    let is_behind = !snapshot.reached(route.module, chosen).covers(written);
+    is_behind.then_some((owner, Overruled::Behind(written)))
 }
 
 fn serve(snapshot: &Snapshot, route: &Route, asked: &Asked<'_>) -> (usize, Rule) {
     let module = &snapshot.config.modules[route.module];
     let service = module.service.unwrap_or(snapshot.monolith);
     match route.mode {
-        Mode::Monolith => (snapshot.monolith, Rule::Fixed),
+        Mode::Monolith | Mode::Shadow => (snapshot.monolith, Rule::Fixed),
         Mode::Service => (service, Rule::Fixed),
         Mode::Canary(percent) => {
             let threshold = percent.threshold();
@@ -200,6 +252,11 @@ impl Decision {
             if let Some(missing) = missing {
                 why.push_str(&format!(" key=client missing={missing}"));
             }
+        }
+        match self.overruled {
+            None => {}
+            Some(Overruled::Tester(side)) => why.push_str(&format!(" asked-for={side}")),
+            Some(Overruled::Behind(position)) => why.push_str(&format!(" not-yet-at={position}")),
         }
         if let Some(unusual) = self.unusual {
             why.push_str(&format!(" path={unusual}"));

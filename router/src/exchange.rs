@@ -5,12 +5,14 @@
 
 use std::convert::Infallible;
 use std::rc::Rc;
+use std::time::Instant;
 
 use actix_http::body::BodySize;
 use actix_http::{ConnectionType, HttpMessage, Payload, Request, RequestHead, Response};
-use http02::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use http02::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, SET_COOKIE, TRANSFER_ENCODING};
 use hyper::body::{Body, Incoming};
 
+use crate::attempt;
 use crate::clock::Clock;
 use crate::config::Upstream;
 use crate::expect::Begun;
@@ -18,9 +20,11 @@ use crate::forward::answer::{AnswerBody, Framing};
 use crate::forward::body::{ClientBody, RequestBody};
 use crate::forward::link::ConnectError;
 use crate::forward::pool::Lease;
-use crate::forward::{Caution, Failure, convert};
+use crate::forward::{Failure, convert};
 use crate::plan::{Plan, Refused, caution};
 use crate::problem::{Kind, MEDIA_TYPE, Problem};
+use crate::shadow::capture::Capture;
+use crate::shadow::{Draft, Reason};
 use crate::watch::{Connection, Turn};
 use crate::worker::Worker;
 
@@ -35,15 +39,55 @@ pub async fn serve(worker: Rc<Worker>, mut request: Request) -> Result<Response<
         return Ok(begun.go_on(request.take_payload()).await);
     }
     let turn = begin(&request);
-    let plan = match Plan::make(worker.snapshot(), &request) {
+    let mut plan = match Plan::make(worker.snapshot(), &request) {
         Ok(plan) => plan,
         Err(refused) => return Ok(refuse(&refused, turn)),
     };
     let payload = request.take_payload();
     let body = request_body(request.head(), payload, &worker.clock);
     let caution = caution(request.method(), &body);
-    let outcome = send(&worker, &plan, request.head(), body, caution).await;
-    Ok(answer(&plan, outcome, turn))
+    let draft = shadow_draft(&worker, &plan, request.head(), &body);
+    let began = Instant::now();
+    let outcome = attempt::ask(&worker, &mut plan, request.head(), body, caution).await;
+    let Some(mut draft) = draft else {
+        return Ok(answer(&plan, outcome, turn));
+    };
+    draft.took = began.elapsed();
+    Ok(answer_and_capture(worker, &plan, outcome, turn, draft))
+}
+
+/// The copy of a request that is to be compared, if the route is compared and the sample draws it.
+fn shadow_draft(worker: &Worker, plan: &Plan, head: &RequestHead, body: &RequestBody) -> Option<Box<Draft>> {
+    let route = plan.compared_route()?;
+    if !matches!(body, RequestBody::Empty) {
+        worker.drop_copy(&plan.snapshot, route, Reason::HasBody);
+        return None;
+    }
+    if !worker.draw(plan.snapshot.config.routes[route].sample) {
+        worker.drop_copy(&plan.snapshot, route, Reason::Sampling);
+        return None;
+    }
+    plan.draft(route, head).map(Box::new)
+}
+
+fn answer_and_capture(
+    worker: Rc<Worker>,
+    plan: &Plan,
+    outcome: Outcome,
+    turn: Option<Turn>,
+    draft: Box<Draft>,
+) -> Response<AnswerBody> {
+    let Ok((head, _)) = &outcome else {
+        worker.drop_copy(&plan.snapshot, draft.route, Reason::NoAnswer);
+        return answer(plan, outcome, turn);
+    };
+    let announced = head.body().size_hint().exact();
+    let head = (head.status().as_u16(), head.headers().clone());
+    let capture = Capture::begin(worker, draft, head, announced);
+    answer(plan, outcome, turn).map_body(|_, mut body| {
+        body.capture(capture);
+        body
+    })
 }
 
 /// Marks the client's connection as busy until the answer has been written.
@@ -67,27 +111,6 @@ pub(crate) fn content_length(head: &RequestHead) -> Option<u64> {
 
 /// An upstream's answer and its connection if that can be used again, or what to tell the client in its stead.
 pub(crate) type Outcome = Result<(http::Response<Incoming>, Option<Lease>), Problem>;
-
-async fn send(
-    worker: &Worker,
-    plan: &Plan,
-    head: &RequestHead,
-    body: RequestBody,
-    caution: Caution,
-) -> Outcome {
-    let (forwarder, settings, upstream) = (&worker.forwarder, plan.settings(), plan.upstream());
-    let outcome = match forwarder
-        .send(upstream, plan.request(head, body)?, caution, settings)
-        .await
-    {
-        Err(Failure::Broken { is_stale: true, .. }) if caution == Caution::Repeatable => {
-            let again = plan.request(head, RequestBody::Empty)?;
-            forwarder.send(upstream, again, Caution::Fresh, settings).await
-        }
-        outcome => outcome,
-    };
-    outcome_of(upstream, outcome)
-}
 
 /// What the forwarder brought, in terms of the client.
 pub(crate) fn outcome_of(
@@ -127,14 +150,15 @@ pub(crate) fn answer(plan: &Plan, outcome: Outcome, turn: Option<Turn>) -> Respo
         return fail(plan, &Problem::new(Kind::BadGateway, detail), turn);
     };
     let (parts, incoming) = upstream.into_parts();
-    let has_no_body = plan.client.is_head || matches!(status.as_u16(), 204 | 304);
+    let cookie = plan.heed(&parts);
+    let has_no_body = plan.client.is_head() || matches!(status.as_u16(), 204 | 304);
     let body = if has_no_body {
         give_back(lease);
         let length = parts.headers.get(http::header::CONTENT_LENGTH);
         let length = length.and_then(|value| value.to_str().ok()?.parse().ok());
         AnswerBody::nothing(
             length
-                .filter(|_| plan.client.is_head)
+                .filter(|_| plan.client.is_head())
                 .map_or(BodySize::None, BodySize::Sized),
             turn,
         )
@@ -165,6 +189,9 @@ pub(crate) fn answer(plan: &Plan, outcome: Outcome, turn: Option<Turn>) -> Respo
     });
     headers.insert(SERVED_BY, plan.served_by());
     headers.insert(SERVED_WHY, plan.why.clone());
+    if let Some(cookie) = cookie {
+        headers.append(SET_COOKIE, cookie);
+    }
     if framing == Some(Framing::Chunked) {
         headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
@@ -205,11 +232,8 @@ pub(crate) fn fail(plan: &Plan, problem: &Problem, turn: Option<Turn>) -> Respon
         Kind::BadRequest => "bad-request",
         _ => "bad-gateway",
     };
-    let why = format!(
-        "{} upstream={} error={error}",
-        plan.decision.why(&plan.snapshot),
-        plan.upstream().name
-    );
+    let why = plan.why.to_str().unwrap_or_default();
+    let why = format!("{why} upstream={} error={error}", plan.upstream().name);
     let why = HeaderValue::from_str(&why).unwrap_or(HeaderValue::from_static("?"));
     tell(problem, why, plan.identity.request_id(), turn)
 }

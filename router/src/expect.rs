@@ -9,13 +9,14 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_http::body::BoxBody;
 use actix_http::{HttpMessage, Payload, Request, Response};
 use http::StatusCode;
 use tokio::sync::Notify;
 
+use crate::attempt;
 use crate::exchange::{answer, begin, content_length, outcome_of, refuse};
 use crate::forward::Caution;
 use crate::forward::answer::AnswerBody;
@@ -78,11 +79,14 @@ pub async fn ask(worker: Rc<Worker>, mut request: Request) -> Result<Request, Re
     let mut answer: Pin<Box<dyn Future<Output = _>>> = Box::pin(async move {
         let outcome = match outbound {
             Ok(outbound) => {
-                let sent = worker
+                let (upstream, settings) = (plan.upstream(), plan.settings());
+                let (limit, began) = (settings.response_timeout, Instant::now());
+                let sending = worker
                     .forwarder
-                    .send(plan.upstream(), outbound, Caution::Once, plan.settings())
-                    .await;
-                outcome_of(plan.upstream(), sent)
+                    .send(upstream, outbound, Caution::Once, settings, limit);
+                let sent = sending.await;
+                attempt::note(&worker, &plan, &sent, began.elapsed());
+                outcome_of(upstream, sent)
             }
             Err(problem) => Err(problem),
         };

@@ -18,32 +18,45 @@
 //!    [`forward::pool`], or opens one, and sends; the body follows piece by piece ([`forward::body`]).
 //! 5. The upstream's head comes back. [`exchange`] adds `x-served-by` and `x-served-why`, and the body follows piece by
 //!    piece ([`forward::answer`]); when it has ended, the connection goes back to the pool. If there is no answer, the
-//!    client gets a [`problem`] whose type says that it was the router who spoke.
+//!    client gets a [`problem`] whose type says that it was the router who spoke; a safe request that a service failed is
+//!    put to the monolith first ([`attempt`]).
+//! 6. What happened is counted ([`notes`]), and a sample of the monolith's answers is compared with the service's, off the
+//!    answer's path ([`shadow`], [`compare`]). Both become [`evidence`], on which a [`certificate`] rests.
 //!
 //! Beside that: [`reload`] follows the file and swaps the snapshot, [`admin`] tells operators what is being served, [`cli`]
 //! is the command line, and `banyan why` walks steps 3's path without sending anything.
 //!
-//! Architecture Invariants: nothing but [`forward::convert`] knows both `http` versions; nothing but [`forward`] knows the
+//! Architecture Invariants: nothing but [`forward::convert`] knows both `http` versions; nothing but [`forward`] (and the shadow's [`shadow::fetch`]) knows the
 //! HTTP client; [`choose`], [`path`] and [`table`] are pure; no state is shared between workers but the snapshot.
 
 pub mod admin;
+pub mod attempt;
+pub mod certificate;
 pub mod choose;
 pub mod cli;
 pub mod client;
 pub mod clock;
+pub mod compare;
 pub mod config;
+pub mod evidence;
 pub mod exchange;
 pub mod expect;
+pub mod form;
 pub mod forward;
 pub mod identity;
+pub mod notes;
 pub mod origin;
 pub mod path;
 pub mod plan;
+pub mod position;
 pub mod problem;
+pub mod records;
 pub mod reload;
 pub mod report;
 pub mod server;
+pub mod shadow;
 pub mod snapshot;
+pub mod standing;
 pub mod state;
 pub mod stream;
 pub mod strict;

@@ -6,6 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_http::{ConnectionType, Request, RequestHead};
 use http02::header::{HOST, HeaderValue};
@@ -14,20 +15,19 @@ use hyper::body::Body;
 
 use crate::choose::{Asked, Decision, Refusal, choose};
 use crate::client;
-use crate::config::{Settings, Upstream};
+use crate::config::{Mode, Owner, Settings, Upstream};
+use crate::form;
 use crate::forward::body::RequestBody;
 use crate::forward::headers::outbound;
 use crate::forward::{Caution, convert};
 use crate::identity::Identity;
 use crate::origin::Origin;
 use crate::problem::{Kind, Problem};
+use crate::shadow::{self, Draft};
 use crate::snapshot::Snapshot;
+use crate::standing::Standing;
+use crate::table::is_safe;
 use crate::watch::Connection;
-
-/// Methods that a server may recognise in any case.
-const METHODS: [&str; 9] = [
-    "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
-];
 
 /// A request that will be forwarded.
 #[derive(Debug)]
@@ -42,14 +42,16 @@ pub struct Plan {
     pub client: ClientKind,
     /// The value of `x-served-why`.
     pub why: HeaderValue,
+    /// Whether the monolith may answer in the service's place.
+    pub may_fall_back: bool,
     origin: Rc<Origin>,
 }
 
 /// What matters about the client when it is answered.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct ClientKind {
-    /// It wants the head only.
-    pub is_head: bool,
+    /// What it asked with.
+    pub method: Method,
     /// It does not know chunks.
     pub is_http10: bool,
     /// Its connection cannot go on after this answer.
@@ -67,6 +69,13 @@ pub struct Refused {
     pub identity: Identity,
 }
 
+impl ClientKind {
+    /// Whether it wants the head only.
+    pub fn is_head(&self) -> bool {
+        self.method == Method::HEAD
+    }
+}
+
 impl Plan {
     /// Decides.
     pub fn make(snapshot: Arc<Snapshot>, request: &Request) -> Result<Self, Box<Refused>> {
@@ -76,12 +85,13 @@ impl Plan {
             Ok((decision, origin)) => {
                 let why = snapshot.served_why(&decision);
                 let client = ClientKind {
-                    is_head: head.method == Method::HEAD,
+                    method: head.method.clone(),
                     is_http10: head.version == Version::HTTP_10,
                     // An upgrade that we do not follow; actix would not read on after it.
                     must_close: head.connection_type() == ConnectionType::Upgrade,
                 };
                 Ok(Self {
+                    may_fall_back: may_fall_back(&snapshot, &decision, head.method.as_str()),
                     snapshot,
                     decision,
                     identity,
@@ -101,7 +111,7 @@ impl Plan {
     fn decide(snapshot: &Snapshot, request: &Request) -> Result<(Decision, Rc<Origin>), (Problem, String)> {
         let head = request.head();
         let settings = &snapshot.config.router;
-        if head_length(head) > settings.max_header_bytes {
+        if form::length(head) > settings.max_header_bytes {
             let detail = format!("the head is longer than {} bytes", settings.max_header_bytes);
             return Err((
                 Problem::new(Kind::HeaderTooLarge, detail),
@@ -118,7 +128,7 @@ impl Plan {
             let problem = Problem::new(Kind::NotImplemented, "the router is not a tunnel");
             return Err((problem, "refused=connect".to_owned()));
         }
-        form_of_target(head).map_err(bad)?;
+        form::check(head).map_err(bad)?;
         let origin = origin(request).map_err(bad)?;
         let asked = Asked {
             method: head.method.as_str(),
@@ -129,6 +139,23 @@ impl Plan {
         };
         let decision = choose(snapshot, &asked).map_err(|refusal| (refused(refusal), refusal.why()))?;
         Ok((decision, origin))
+    }
+
+    /// Lets the monolith answer, and says why.
+    pub fn fall_back(&mut self, because: &str) {
+        self.decision.upstream = self.snapshot.monolith;
+        let why = format!("{} fallback={because}", self.why.to_str().unwrap_or_default());
+        self.why = HeaderValue::from_str(&why).unwrap_or(HeaderValue::from_static("?"));
+    }
+
+    /// Whether it goes to the monolith.
+    pub fn is_at_monolith(&self) -> bool {
+        self.decision.upstream == self.snapshot.monolith
+    }
+
+    /// How the upstream it goes to is doing.
+    pub fn standing(&self) -> &Standing {
+        self.snapshot.standing(self.decision.upstream)
     }
 
     /// Where it goes.
@@ -152,18 +179,8 @@ impl Plan {
         head: &RequestHead,
         body: RequestBody,
     ) -> Result<http::Request<RequestBody>, Problem> {
-        let unsendable = || Problem::new(Kind::BadRequest, "the target or the method cannot be forwarded");
         let has_chunks = body.size_hint().exact().is_none();
-        let mut request = http::Request::new(body);
-        *request.method_mut() = convert::method(&head.method).ok_or_else(unsendable)?;
-        *request.uri_mut() = convert::target(&head.uri).ok_or_else(unsendable)?;
-        *request.headers_mut() = outbound(
-            head,
-            self.upstream(),
-            &self.origin,
-            &self.identity,
-            self.settings(),
-        );
+        let mut request = self.request_to(self.upstream(), head, body)?;
         if has_chunks {
             // Unless told, hyper takes a GET of unknown length for one without a body.
             let chunked = http::HeaderValue::from_static("chunked");
@@ -173,6 +190,74 @@ impl Plan {
         }
         Ok(request)
     }
+
+    /// The request as any upstream would be sent it.
+    pub fn request_to<B>(
+        &self,
+        upstream: &Upstream,
+        head: &RequestHead,
+        body: B,
+    ) -> Result<http::Request<B>, Problem> {
+        let unsendable = || Problem::new(Kind::BadRequest, "the target or the method cannot be forwarded");
+        let mut request = http::Request::new(body);
+        *request.method_mut() = convert::method(&head.method).ok_or_else(unsendable)?;
+        *request.uri_mut() = convert::target(&head.uri).ok_or_else(unsendable)?;
+        *request.headers_mut() = outbound(head, upstream, &self.origin, &self.identity, self.settings());
+        Ok(request)
+    }
+
+    /// The route, if the monolith's answer to this request is one that the service's is compared with.
+    pub fn compared_route(&self) -> Option<usize> {
+        let index = self.decision.route?;
+        let route = &self.snapshot.config.routes[index];
+        let is_compared = matches!(route.mode, Mode::Shadow | Mode::Canary(_));
+        (is_compared && self.is_at_monolith() && is_safe(self.client.method.as_str())).then_some(index)
+    }
+
+    /// The heads of a copy. Both sides are told that nobody waits for the answer.
+    pub fn draft(&self, route: usize, head: &RequestHead) -> Option<Draft> {
+        let config = &self.snapshot.config;
+        let service = config.modules[config.routes[route].module].service?;
+        let copy = |upstream: usize| {
+            let mut request = self.request_to(&config.upstreams[upstream], head, ()).ok()?;
+            request
+                .headers_mut()
+                .insert(shadow::MARK, http::HeaderValue::from_static("1"));
+            Some(request)
+        };
+        Some(Draft {
+            route,
+            service,
+            to_service: copy(service)?,
+            to_monolith: copy(self.snapshot.monolith)?,
+            took: Duration::ZERO,
+            snapshot: Arc::clone(&self.snapshot),
+        })
+    }
+
+    /// Takes note of what an upstream says of itself on an answer. The answer to a write gives a cookie, by which its
+    /// client's reads will find a side that has it.
+    pub fn heed(&self, answer: &http::response::Parts) -> Option<HeaderValue> {
+        let position = self
+            .snapshot
+            .heed(self.decision.route, self.decision.upstream, &answer.headers)?;
+        let module = self.snapshot.config.routes[self.decision.route?].module;
+        let module = &self.snapshot.config.modules[module];
+        let is_write = !is_safe(self.client.method.as_str()) && answer.status.is_success();
+        let cookie = (is_write && module.service.is_some()).then(|| position.cookie(&module.name))?;
+        HeaderValue::from_str(&cookie).ok()
+    }
+}
+
+/// Whether the monolith has all the data that a safe request asks for, and the route lets it answer.
+fn may_fall_back(snapshot: &Snapshot, decision: &Decision, method: &str) -> bool {
+    let Some(route) = decision.route.map(|index| &snapshot.config.routes[index]) else {
+        return false;
+    };
+    decision.upstream != snapshot.monolith
+        && route.fallback
+        && snapshot.config.modules[route.module].writes == Owner::Monolith
+        && is_safe(method)
 }
 
 /// Whether a request may be sent a second time if the first came to nothing.
@@ -206,37 +291,4 @@ fn origin(request: &Request) -> Result<Rc<Origin>, &'static str> {
         Some(connection) => connection.origin(peer, host),
         None => Origin::new(peer, host).map(Rc::new),
     }
-}
-
-/// Each form of target has its use, and in another's place it may be read as something else (RFC 9112, section 3.2). Methods
-/// are told apart by case, but not by every server.
-fn form_of_target(head: &RequestHead) -> Result<(), &'static str> {
-    let uri = &head.uri;
-    match uri.scheme_str() {
-        Some("http" | "https") => {}
-        Some(_) => return Err("the scheme of the target is not http"),
-        None if uri.authority().is_some() => return Err("the target is an authority, as CONNECT has it"),
-        None if uri.path() == "*" && head.method != Method::OPTIONS => {
-            return Err("the target is *, as OPTIONS has it");
-        }
-        None => {}
-    }
-    let method = head.method.as_str();
-    let has_small_letter = method.bytes().any(|byte| byte.is_ascii_lowercase());
-    if has_small_letter && METHODS.iter().any(|known| known.eq_ignore_ascii_case(method)) {
-        return Err("the method is not in capitals");
-    }
-    Ok(())
-}
-
-fn head_length(head: &RequestHead) -> usize {
-    let target = head
-        .uri
-        .path_and_query()
-        .map_or(1, |target| target.as_str().len());
-    let fields = head
-        .headers
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len() + 4);
-    head.method.as_str().len() + target + 12 + fields.sum::<usize>()
 }

@@ -81,6 +81,15 @@ impl Kind {
         self.parts().2
     }
 
+    /// In a word, what an upstream did wrong, if it is to blame.
+    pub fn upstreams_fault(self) -> Option<&'static str> {
+        match self {
+            Self::BadGateway => Some("unreachable"),
+            Self::GatewayTimeout => Some("timeout"),
+            _ => None,
+        }
+    }
+
     fn parts(self) -> (&'static str, &'static str, StatusCode) {
         match self {
             Self::AmbiguousPath => (

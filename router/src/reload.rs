@@ -117,7 +117,7 @@ fn take(state: &State, config: Config) {
         routes = config.routes.len(),
         "config taken"
     );
-    state.replace(Snapshot::new(config));
+    state.replace(Snapshot::following(config, Some(&before)));
 }
 
 /// One line for each route that comes, goes, or is served otherwise.

@@ -119,10 +119,10 @@ fn serve_clients(listener: TcpListener, settings: &Settings, state: &Arc<State>)
         .shutdown_timeout(whole_seconds)
         .disable_signals();
     let stopping = builder.graceful_shutdown_signal();
-    let (settings, current) = (settings.clone(), state.current());
+    let (settings, current, shadow) = (settings.clone(), state.current(), state.shadow().clone());
     let server = builder.listen("router", listener, move || {
         // Runs once on each worker's thread.
-        let worker = Worker::start(Arc::clone(&current));
+        let worker = Worker::start(Arc::clone(&current), shadow.clone());
         let (expecting, upgrading, watching) = (Rc::clone(&worker), Rc::clone(&worker), Rc::clone(&worker));
         let stopping = stopping.clone();
         let http = HttpService::build()

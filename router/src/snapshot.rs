@@ -3,11 +3,20 @@
 //! For every worker: a reload builds a new snapshot and swaps it in whole; a request holds on to the one it began with.
 //! What can be worked out once (the lookup table, header values) is worked out here and not per request.
 
+use std::sync::Arc;
+
 use http02::header::HeaderValue;
+use sha2::{Digest, Sha256};
 
 use crate::choose::{Decision, Rule};
-use crate::config::{Config, Mode};
+use crate::config::{Config, Mode, Route};
+use crate::evidence::About;
+use crate::position::{self, Position, Reached};
+use crate::standing::{BUILD, Standing};
 use crate::table::Table;
+
+/// What requests that no route matches are counted under; no route can have this name.
+pub const UNMATCHED: &str = "(unmatched)";
 
 /// A config ready to serve.
 #[derive(Debug)]
@@ -18,14 +27,39 @@ pub struct Snapshot {
     pub table: Table,
     /// Index of the monolith in `config.upstreams`.
     pub monolith: usize,
+    standings: Vec<Arc<Standing>>,
+    reached: Vec<Arc<[Reached; 2]>>,
+    subjects: Vec<Arc<str>>,
     served_by: Vec<HeaderValue>,
     why_fixed: Vec<Option<HeaderValue>>,
     why_unmatched: Option<HeaderValue>,
 }
 
 impl Snapshot {
-    /// Prepares a config.
+    /// Prepares a config, knowing nothing yet of its upstreams.
     pub fn new(config: Config) -> Self {
+        Self::following(config, None)
+    }
+
+    /// Prepares a config and takes over what the snapshot before it knew of upstreams and modules that stay.
+    pub fn following(config: Config, before: Option<&Self>) -> Self {
+        let standings = config.upstreams.iter().map(|upstream| {
+            let known = before.and_then(|before| {
+                let mut upstreams = before.config.upstreams.iter();
+                let at = upstreams.position(|other| other.authority == upstream.authority)?;
+                Some(Arc::clone(&before.standings[at]))
+            });
+            known.unwrap_or_default()
+        });
+        let reached = config.modules.iter().map(|module| {
+            let known = before.and_then(|before| {
+                let mut modules = before.config.modules.iter();
+                let at = modules.position(|other| other.name == module.name)?;
+                Some(Arc::clone(&before.reached[at]))
+            });
+            known.unwrap_or_default()
+        });
+        let (standings, reached) = (standings.collect(), reached.collect());
         let table = Table::new(
             config
                 .routes
@@ -41,15 +75,25 @@ impl Snapshot {
             config,
             table,
             monolith,
+            standings,
+            reached,
+            subjects: Vec::new(),
             served_by,
             why_fixed: Vec::new(),
             why_unmatched: None,
         };
+        let subjects = snapshot
+            .config
+            .routes
+            .iter()
+            .map(|route| subject(&snapshot.config, route));
+        snapshot.subjects = subjects.collect();
         let fixed = |index: usize| Decision {
             upstream: monolith,
             route: Some(index),
             rule: Rule::Fixed,
             unusual: None,
+            overruled: None,
         };
         let why_fixed = snapshot
             .config
@@ -58,7 +102,7 @@ impl Snapshot {
             .enumerate()
             .map(|(index, route)| match route.mode {
                 Mode::Canary(_) => None,
-                Mode::Monolith | Mode::Service => header(&fixed(index).why(&snapshot)),
+                Mode::Monolith | Mode::Shadow | Mode::Service => header(&fixed(index).why(&snapshot)),
             });
         snapshot.why_fixed = why_fixed.collect();
         let unmatched = Decision {
@@ -66,9 +110,52 @@ impl Snapshot {
             route: None,
             rule: Rule::Unmatched,
             unusual: None,
+            overruled: None,
         };
         snapshot.why_unmatched = header(&unmatched.why(&snapshot));
         snapshot
+    }
+
+    /// How an upstream is doing.
+    pub fn standing(&self, upstream: usize) -> &Standing {
+        &self.standings[upstream]
+    }
+
+    /// How far a module's data has come on the side of an upstream.
+    pub fn reached(&self, module: usize, upstream: usize) -> &Reached {
+        &self.reached[module][usize::from(upstream != self.monolith)]
+    }
+
+    /// What evidence about a route is about, as a hash: what it matches, how it is compared, who answers. Its mode and its
+    /// percentage are no part of it, or each promotion would begin anew.
+    pub fn subject(&self, route: usize) -> &Arc<str> {
+        &self.subjects[route]
+    }
+
+    /// Says what evidence about a route is about. The index after the last stands for requests that no route matches.
+    pub fn about<T>(&self, route: usize, tell: impl FnOnce(&About<'_>) -> T) -> T {
+        let entry = self.config.routes.get(route);
+        let service = entry.and_then(|entry| self.config.modules[entry.module].service);
+        let service = service.and_then(|upstream| self.standing(upstream).build());
+        let monolith = self.standing(self.monolith).build();
+        tell(&About {
+            route: entry.map_or(UNMATCHED, |entry| &entry.name),
+            subject: self.subjects.get(route).map_or("", |subject| subject),
+            monolith: monolith.as_deref(),
+            service: service.as_deref(),
+        })
+    }
+
+    /// Takes note of what an upstream says of itself on an answer: its build and its position, which is given.
+    pub fn heed(&self, route: Option<usize>, upstream: usize, headers: &http::HeaderMap) -> Option<Position> {
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        if let Some(build) = text(BUILD) {
+            self.standing(upstream).note_build(build);
+        }
+        let position = Position::parse(text(position::HEADER)?)?;
+        let module = self.config.routes[route?].module;
+        self.reached(module, upstream).raise(position);
+        Some(position)
     }
 
     /// The value of `x-served-by`.
@@ -78,15 +165,29 @@ impl Snapshot {
 
     /// The value of `x-served-why`, prepared unless it depends on the request.
     pub fn served_why(&self, decision: &Decision) -> HeaderValue {
-        let prepared = match (&decision.rule, decision.route, decision.unusual) {
-            (Rule::Fixed, Some(route), None) => self.why_fixed[route].clone(),
-            (Rule::Unmatched, None, None) => self.why_unmatched.clone(),
+        let is_plain = decision.unusual.is_none() && decision.overruled.is_none();
+        let prepared = match (&decision.rule, decision.route) {
+            (Rule::Fixed, Some(route)) if is_plain => self.why_fixed[route].clone(),
+            (Rule::Unmatched, None) if is_plain => self.why_unmatched.clone(),
             _ => None,
         };
         prepared
             .or_else(|| header(&decision.why(self)))
             .unwrap_or(HeaderValue::from_static("?"))
     }
+}
+
+fn subject(config: &Config, route: &Route) -> Arc<str> {
+    let authority = |upstream: usize| config.upstreams[upstream].authority.as_str();
+    let service = config.modules[route.module].service.map_or("", authority);
+    let monolith = authority(config.monolith());
+    let about = format!(
+        "{}\n{:?}\n{monolith}\n{service}\n{:?}\n{:?}",
+        route.rule, route.host, route.compare, config.noise
+    );
+    let digest = Sha256::digest(about.as_bytes());
+    let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    hex.into()
 }
 
 fn header(text: &str) -> Option<HeaderValue> {

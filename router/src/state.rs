@@ -9,6 +9,8 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 
 use crate::config::Refused;
+use crate::shadow::Shadow;
+use crate::shadow::findings::Findings;
 use crate::snapshot::Snapshot;
 use crate::worker::Current;
 
@@ -16,6 +18,8 @@ use crate::worker::Current;
 #[derive(Debug)]
 pub struct State {
     current: Current,
+    shadow: Shadow,
+    findings: Arc<Findings>,
     is_draining: AtomicBool,
     news: Mutex<News>,
 }
@@ -31,13 +35,15 @@ pub struct News {
 
 impl State {
     /// The state at the start.
-    pub fn new(snapshot: Snapshot) -> Arc<Self> {
+    pub fn new(snapshot: Snapshot, shadow: Shadow, findings: Arc<Findings>) -> Arc<Self> {
         let news = Mutex::new(News {
             since: SystemTime::now(),
             refused: None,
         });
         Arc::new(Self {
             current: Arc::new(ArcSwap::from_pointee(snapshot)),
+            shadow,
+            findings,
             is_draining: AtomicBool::new(false),
             news,
         })
@@ -51,6 +57,16 @@ impl State {
     /// Where the snapshot that is served from is found.
     pub fn current(&self) -> Current {
         Arc::clone(&self.current)
+    }
+
+    /// Where copies go.
+    pub fn shadow(&self) -> &Shadow {
+        &self.shadow
+    }
+
+    /// What the shadow and the workers have found.
+    pub fn findings(&self) -> &Arc<Findings> {
+        &self.findings
     }
 
     /// Serves from a new snapshot.

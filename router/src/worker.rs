@@ -2,14 +2,21 @@
 //!
 //! For the exchanges that it runs. Workers share the current snapshot and nothing else.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, Cache};
 
+use crate::attempt::Budget;
 use crate::clock::{Clock, TICK};
+use crate::config::Percent;
+use crate::evidence::Side;
 use crate::forward::Forwarder;
+use crate::notes::Notebook;
+use crate::plan::Plan;
+use crate::shadow::{Reason, Shadow};
 use crate::snapshot::Snapshot;
 use crate::watch::Watch;
 
@@ -26,19 +33,33 @@ pub struct Worker {
     pub watch: Watch,
     /// Its time.
     pub clock: Clock,
+    /// What it may ask a second time.
+    pub budget: Budget,
+    /// Where copies go.
+    pub shadow: Shadow,
+    notebook: RefCell<Notebook>,
+    ticks: Cell<u32>,
 }
+
+/// Every how many ticks a worker hands over what it has counted: once a second.
+const NOTES_EVERY: u32 = 4;
 
 impl Worker {
     /// Sets up a worker on this thread and starts its round of inspection.
-    pub fn start(current: Current) -> Rc<Self> {
+    pub fn start(current: Current, shadow: Shadow) -> Rc<Self> {
         let clock = Clock::new();
-        let settings = &current.load().config.router;
-        let watch = Watch::new(clock.clone(), settings);
+        let snapshot = current.load_full();
+        let watch = Watch::new(clock.clone(), &snapshot.config.router);
+        let notebook = Notebook::new(snapshot, shadow.notes());
         let worker = Rc::new(Self {
             current: RefCell::new(Cache::new(current)),
             forwarder: Forwarder::new(clock.clone()),
             watch,
             clock,
+            budget: Budget::default(),
+            notebook: RefCell::new(notebook),
+            shadow,
+            ticks: Cell::new(0),
         });
         let inspected = Rc::downgrade(&worker);
         tokio::task::spawn_local(async move {
@@ -58,10 +79,34 @@ impl Worker {
         Arc::clone(self.current.borrow_mut().load())
     }
 
+    /// Counts an upstream's answer, or that there was none.
+    pub fn note(&self, plan: &Plan, status: Option<u16>, took: Duration) {
+        let side = match plan.is_at_monolith() {
+            true => Side::Monolith,
+            false => Side::Service,
+        };
+        let mut notebook = self.notebook.borrow_mut();
+        notebook.served(&plan.snapshot, plan.decision.route, side, status, took);
+    }
+
+    /// Draws a sample of so many percent.
+    pub fn draw(&self, share: Percent) -> bool {
+        share.threshold() >= 10_000 || rand::random_range(0..10_000) < share.threshold()
+    }
+
+    /// Counts a copy that is not made.
+    pub fn drop_copy(&self, by: &Arc<Snapshot>, route: usize, reason: Reason) {
+        self.notebook.borrow_mut().dropped(by, route, reason);
+    }
+
     fn inspect(&self) {
         let snapshot = self.snapshot();
         let settings = &snapshot.config.router;
         self.clock.tick();
+        self.ticks.set(self.ticks.get().wrapping_add(1));
+        if self.ticks.get().is_multiple_of(NOTES_EVERY) {
+            self.notebook.borrow_mut().hand_over();
+        }
         self.watch.look_over(settings);
         self.forwarder.tidy(&snapshot.config.upstreams, settings);
     }

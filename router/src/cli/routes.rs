@@ -57,6 +57,7 @@ fn table(config: &Config) -> String {
             .map_or("-", |index| config.upstreams[index].name.as_str());
         let served = match route.mode {
             Mode::Monolith => "monolith".to_owned(),
+            Mode::Shadow => format!("monolith; {} % compared with {service}", route.sample),
             Mode::Service => service.to_owned(),
             Mode::Canary(_) => format!("{service}, else monolith; sticky {}", route.sticky),
         };

@@ -3,12 +3,17 @@
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use tracing_subscriber::EnvFilter;
 
 use super::{ConfigFile, load, say, tell};
+use crate::evidence::Evidence;
 use crate::server::Bound;
+use crate::shadow;
+use crate::shadow::findings::Findings;
 use crate::snapshot::Snapshot;
 use crate::state::State;
 
@@ -43,6 +48,9 @@ pub(super) struct Serve {
     admin: Option<SocketAddr>,
 }
 
+/// How far back evidence reaches.
+const EVIDENCE_KEPT: Duration = Duration::from_hours(24);
+
 impl Serve {
     pub(super) fn run(self) -> ExitCode {
         let config = match load(&self.file.config) {
@@ -72,11 +80,17 @@ impl Serve {
             workers = config.router.workers,
             "listening"
         );
-        let served = actix_web::rt::System::new().block_on(async {
-            bound
-                .serve(State::new(Snapshot::new(config)), self.file.config)
-                .await
-        });
+        let findings = Arc::new(Findings::new(Arc::new(Evidence::new(EVIDENCE_KEPT))));
+        let shadow = match shadow::run::start(Arc::clone(&findings)) {
+            Ok(shadow) => shadow,
+            Err(error) => {
+                tell(&format!("cannot start the shadow's thread: {error}"));
+                return ExitCode::FAILURE;
+            }
+        };
+        let state = State::new(Snapshot::new(config), shadow, findings);
+        let served =
+            actix_web::rt::System::new().block_on(async { bound.serve(state, self.file.config).await });
         match served {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {

@@ -11,7 +11,7 @@ use http02::header::{HeaderName, HeaderValue};
 use serde_json::json;
 
 use super::{ConfigFile, load, say, tell};
-use crate::choose::{Asked, Decision, Refusal, Rule, choose};
+use crate::choose::{Asked, Decision, Overruled, Refusal, Rule, choose};
 use crate::client;
 use crate::snapshot::Snapshot;
 
@@ -146,6 +146,15 @@ fn rule(snapshot: &Snapshot, decision: &Decision, asked: &Asked<'_>) -> String {
         return "unmatched".to_owned();
     };
     let route = &snapshot.config.routes[index];
+    match decision.overruled {
+        None => {}
+        Some(Overruled::Tester(side)) => return format!("the tester's header asks for the {side}"),
+        Some(Overruled::Behind(position)) => {
+            return format!(
+                "the client has written at {position}, which the other side is not known to have"
+            );
+        }
+    }
     match &decision.rule {
         Rule::Canary {
             bucket,

@@ -5,18 +5,25 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::de::DeValue;
 
+use super::comparison::{self, Comparison, OfRoute};
+use super::policy::{self, Fallback, Shadow};
 use super::reader::{At, Reader, Section, closest};
 use super::values::{self, Complaint, Percent, Sticky};
-use super::{HostPolicy, Mode, Settings, Upstream};
+use super::{HostPolicy, Mode, Owner, Settings, Upstream};
+use crate::compare::Rules;
 use crate::table::{HostPattern, MatchRule};
 
 /// The whole file.
 pub(super) struct Document {
     pub(super) router: RouterEntry,
+    pub(super) shadow: Shadow,
+    pub(super) compare: Comparison,
+    pub(super) fallback: Fallback,
     pub(super) upstreams_at: Range<usize>,
     /// A name whose URL was refused stands here without one, so that uses of it are not called unknown.
     pub(super) upstreams: Vec<(At<String>, Option<Upstream>)>,
@@ -34,6 +41,7 @@ pub(super) struct RouterEntry {
 pub(super) struct ModuleEntry {
     pub(super) name: At<String>,
     pub(super) service: Option<At<String>>,
+    pub(super) writes: Owner,
     pub(super) routes: Vec<RouteEntry>,
 }
 
@@ -46,6 +54,18 @@ pub(super) struct RouteEntry {
     pub(super) mode: Option<At<ModeOf>>,
     pub(super) percent: Option<At<Option<Percent>>>,
     pub(super) sticky: Sticky,
+    pub(super) sample: Percent,
+    pub(super) fallback: bool,
+    pub(super) compare: Option<OfRoute>,
+}
+
+impl RouteEntry {
+    /// How the route's answers are compared, given what holds for all.
+    pub(super) fn rules(&mut self, all: &Rules) -> Rules {
+        self.compare
+            .take()
+            .map_or_else(|| all.clone(), |own| own.on_top_of(all))
+    }
 }
 
 /// A mode, once its share is known.
@@ -66,6 +86,9 @@ pub(super) fn read(reader: &Reader<'_>) -> Option<Document> {
         "add [upstreams] with monolith = \"http://HOST:PORT\"",
     );
     let router = root.section("router").map(|section| read_router(reader, section));
+    let shadow = policy::shadow(reader, root.section("shadow"));
+    let compare = comparison::section(reader, root.section("compare"));
+    let fallback = policy::fallback(reader, root.section("fallback"));
     let upstreams = root.section("upstreams");
     let modules = root.section("modules");
     // The monolith reads its feature flags from the same file; they are not the router's to judge.
@@ -77,6 +100,9 @@ pub(super) fn read(reader: &Reader<'_>) -> Option<Document> {
             listen: None,
             admin: None,
         }),
+        shadow,
+        compare,
+        fallback,
         upstreams_at: upstreams.as_ref().map_or(0..0, |section| section.span().clone()),
         upstreams: upstreams
             .map(|section| read_upstreams(reader, &section))
@@ -104,6 +130,9 @@ fn defaults() -> Settings {
         max_connections: 20_000,
         host: HostPolicy::Preserve,
         trusted_proxies: Vec::new(),
+        state: "sqlite:banyan-state.db".to_owned(),
+        admin_token_file: PathBuf::from("banyan-token"),
+        tester_header: None,
     }
 }
 
@@ -142,6 +171,15 @@ fn read_router(reader: &Reader<'_>, section: Section<'_>) -> RouterEntry {
     let networks = section.texts("trusted_proxies").into_iter();
     let networks = networks.filter_map(|text| judged(reader, Some(text), values::network));
     settings.trusted_proxies = networks.map(|network| network.value).collect();
+    set(
+        &mut settings.state,
+        judged(reader, section.text("state"), values::database).as_ref(),
+    );
+    if let Some(file) = section.text("admin_token_file") {
+        settings.admin_token_file = file.value.into();
+    }
+    let tester = judged(reader, section.text("tester_header"), values::header_name);
+    settings.tester_header = tester.map(|name| name.value);
     section.finish();
     RouterEntry {
         settings,
@@ -204,6 +242,7 @@ fn read_modules(reader: &Reader<'_>, section: &Section<'_>) -> Vec<ModuleEntry> 
             key: text.key,
             span: text.span,
         });
+        let writes = judged(reader, section.text("writes"), values::owner);
         let routes = section
             .tables("routes")
             .into_iter()
@@ -213,6 +252,7 @@ fn read_modules(reader: &Reader<'_>, section: &Section<'_>) -> Vec<ModuleEntry> 
         Some(ModuleEntry {
             name,
             service,
+            writes: writes.map_or(Owner::Monolith, |writes| writes.value),
             routes,
         })
     });
@@ -238,13 +278,16 @@ fn read_route(reader: &Reader<'_>, section: Section<'_>) -> RouteEntry {
         "match",
         "say what it matches, such as match = \"GET /api/products/{sku}\"",
     );
-    let mode = section.required("mode", "say who serves it: monolith, service or canary");
+    let mode = section.required("mode", "say who serves it: monolith, shadow, canary or service");
     let percent = section.number("percent").map(|text| {
         let (key, span) = (text.key.clone(), text.span.clone());
         let value = judged(reader, Some(text), Percent::parse).map(|percent| percent.value);
         At { value, key, span }
     });
     let sticky = judged(reader, section.text("sticky"), Sticky::parse);
+    let sample = judged(reader, section.number("sample"), Percent::parse);
+    let fallback = section.flag("fallback");
+    let compare = comparison::of_route(reader, section.section("compare"));
     let entry = RouteEntry {
         at,
         name,
@@ -253,13 +296,16 @@ fn read_route(reader: &Reader<'_>, section: Section<'_>) -> RouteEntry {
         mode: judged(reader, mode, values::mode),
         percent,
         sticky: sticky.map_or(Sticky::Client, |sticky| sticky.value),
+        sample: sample.map_or(Percent::ALL, |sample| sample.value),
+        fallback: fallback.is_none_or(|fallback| fallback.value),
+        compare,
     };
     section.finish();
     entry
 }
 
 /// Judges a value by its parser and notes the complaint, if there is one.
-fn judged<T>(
+pub(super) fn judged<T>(
     reader: &Reader<'_>,
     read: Option<At<&str>>,
     judge: impl FnOnce(&str) -> Result<T, Complaint>,
@@ -274,7 +320,7 @@ fn judged<T>(
     }
 }
 
-fn set<T: Clone>(setting: &mut T, read: Option<&At<T>>) {
+pub(super) fn set<T: Clone>(setting: &mut T, read: Option<&At<T>>) {
     if let Some(read) = read {
         *setting = read.value.clone();
     }

@@ -6,22 +6,27 @@
 //!
 //! Architecture Invariant: a [`Config`] that exists is valid. Nothing behind this door checks again.
 
+mod comparison;
 mod document;
 mod fault;
+mod policy;
 mod reader;
 mod rules;
 mod values;
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
 use sha2::{Digest, Sha256};
 
 pub use fault::{Fault, Refused};
+pub use policy::{Fallback, Shadow};
 pub use values::{Percent, Sticky};
 
+use crate::compare::Rules;
+use crate::compare::noise::Thresholds;
 use crate::table::{HostPattern, MatchRule};
 
 /// The name that the upstream of everything not yet moved must have.
@@ -34,6 +39,12 @@ pub struct Config {
     pub hash: String,
     /// How the router itself behaves.
     pub router: Settings,
+    /// How copies of requests are made for comparison.
+    pub shadow: Shadow,
+    /// What counts as a difference, and not as noise.
+    pub noise: Thresholds,
+    /// What happens when a service does not answer.
+    pub fallback: Fallback,
     /// Where requests can go; the monolith is among them.
     pub upstreams: Vec<Upstream>,
     /// What is being moved.
@@ -73,6 +84,12 @@ pub struct Settings {
     pub host: HostPolicy,
     /// Peers whose `X-Forwarded-*` and `Forwarded` are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// The database of evidence and audit log; `sqlite:` with a relative path means beside the config file.
+    pub state: String,
+    /// The file that holds the operators' token; a relative path means beside the config file.
+    pub admin_token_file: PathBuf,
+    /// The request header, in lower case, by which a tester chooses the side; absent: nobody can.
+    pub tester_header: Option<String>,
 }
 
 /// Which `Host` an upstream is sent.
@@ -104,6 +121,17 @@ pub struct Module {
     pub name: String,
     /// Index of the upstream that takes it over.
     pub service: Option<usize>,
+    /// Who accepts writes, and so holds the data that the other side follows.
+    pub writes: Owner,
+}
+
+/// Who holds a module's data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// The monolith.
+    Monolith,
+    /// The module's service.
+    Service,
 }
 
 /// One route.
@@ -123,6 +151,12 @@ pub struct Route {
     pub mode: Mode,
     /// What keeps a client on its side while the mode is canary.
     pub sticky: Sticky,
+    /// The share of the monolith's answers that are compared with the service's, in modes shadow and canary.
+    pub sample: Percent,
+    /// Whether the monolith answers a safe request when the service fails.
+    pub fallback: bool,
+    /// How the two answers are compared.
+    pub compare: Rules,
 }
 
 /// Who serves a route.
@@ -130,10 +164,12 @@ pub struct Route {
 pub enum Mode {
     /// The monolith.
     Monolith,
-    /// The module's service.
-    Service,
+    /// The monolith; a sample of the requests is copied to the module's service and the answers are compared.
+    Shadow,
     /// The module's service for a share of the clients.
     Canary(Percent),
+    /// The module's service.
+    Service,
 }
 
 impl Config {
@@ -172,6 +208,7 @@ impl Mode {
     pub fn word(self) -> &'static str {
         match self {
             Mode::Monolith => "monolith",
+            Mode::Shadow => "shadow",
             Mode::Service => "service",
             Mode::Canary(_) => "canary",
         }

@@ -222,6 +222,15 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// `true` or `false`.
+    pub(super) fn flag(&self, key: &'static str) -> Option<At<bool>> {
+        let value = self.value(key)?;
+        match value.get_ref() {
+            DeValue::Boolean(flag) => Some(self.at(key, value, *flag)),
+            other => self.mistyped(key, value, other, "true or false"),
+        }
+    }
+
     /// A list of texts.
     pub(super) fn texts(&self, key: &'static str) -> Vec<At<&'a str>> {
         let Some(value) = self.value(key) else {

@@ -8,11 +8,12 @@ use std::collections::HashMap;
 use super::document::{Document, ModeOf, ModuleEntry, RouteEntry, suggestion};
 use super::reader::{At, Reader};
 use super::values::Percent;
-use super::{Config, MONOLITH, Mode, Module, Route, Upstream};
+use super::{Config, MONOLITH, Mode, Module, Owner, Route, Upstream};
+use crate::compare::Rules;
 use crate::table;
 
 /// Builds the config; `None` if a mistake has left holes in it.
-pub(super) fn check(reader: &Reader<'_>, document: Document, hash: String) -> Option<Config> {
+pub(super) fn check(reader: &Reader<'_>, mut document: Document, hash: String) -> Option<Config> {
     check_addresses(reader, &document);
     let upstreams = check_upstreams(reader, &document);
     let known: Vec<&str> = document
@@ -24,11 +25,13 @@ pub(super) fn check(reader: &Reader<'_>, document: Document, hash: String) -> Op
     let mut routes = Vec::new();
     let mut names: HashMap<String, usize> = HashMap::new();
     let mut complete = true;
-    for (index, entry) in document.modules.iter().enumerate() {
+    let all = &document.compare.rules;
+    for (index, entry) in document.modules.iter_mut().enumerate() {
+        let compare: Vec<Rules> = entry.routes.iter_mut().map(|route| route.rules(all)).collect();
         let module = check_module(reader, entry, &known);
-        for route in &entry.routes {
+        for (route, compare) in entry.routes.iter().zip(compare) {
             check_name(reader, route, &mut names);
-            let checked = check_route(reader, entry, route, index);
+            let checked = check_route(reader, entry, route, (index, compare));
             complete &= checked.is_some();
             routes.extend(checked);
         }
@@ -38,6 +41,9 @@ pub(super) fn check(reader: &Reader<'_>, document: Document, hash: String) -> Op
     complete.then_some(Config {
         hash,
         router: document.router.settings,
+        shadow: document.shadow,
+        noise: document.compare.noise,
+        fallback: document.fallback,
         upstreams,
         modules,
         routes,
@@ -100,6 +106,7 @@ fn check_module(reader: &Reader<'_>, entry: &ModuleEntry, known: &[&str]) -> Mod
     Module {
         name: entry.name.value.clone(),
         service,
+        writes: entry.writes,
     }
 }
 
@@ -120,7 +127,12 @@ fn check_name(reader: &Reader<'_>, route: &RouteEntry, names: &mut HashMap<Strin
     }
 }
 
-fn check_route(reader: &Reader<'_>, module: &ModuleEntry, route: &RouteEntry, index: usize) -> Option<Route> {
+fn check_route(
+    reader: &Reader<'_>,
+    module: &ModuleEntry,
+    route: &RouteEntry,
+    (index, compare): (usize, Rules),
+) -> Option<Route> {
     let mode = route
         .mode
         .as_ref()
@@ -133,6 +145,9 @@ fn check_route(reader: &Reader<'_>, module: &ModuleEntry, route: &RouteEntry, in
         rule: route.rule.as_ref()?.value.clone(),
         mode: mode?,
         sticky: route.sticky.clone(),
+        sample: route.sample,
+        fallback: route.fallback,
+        compare,
     })
 }
 
@@ -169,7 +184,46 @@ fn check_mode(
         let remedy = format!("add service = \"UPSTREAM\" to [modules.{}]", module.name.value);
         reader.wrong(mode, reason, remedy);
     }
+    check_conditions(reader, module, route, mode, built);
     Some(built)
+}
+
+/// What each mode asks of the methods that the route matches. A service that does not own the data can answer reads only.
+fn check_conditions(
+    reader: &Reader<'_>,
+    module: &ModuleEntry,
+    route: &RouteEntry,
+    at: &At<ModeOf>,
+    mode: Mode,
+) {
+    let unsafe_method = route
+        .rule
+        .as_ref()
+        .and_then(|rule| rule.value.methods.unsafe_one());
+    let Some(method) = unsafe_method else { return };
+    let (condition, remedy) = match mode {
+        Mode::Monolith => return,
+        Mode::Service if module.writes == Owner::Service => return,
+        Mode::Service => (
+            format!(
+                "the service does not accept the writes of module {}",
+                module.name.value
+            ),
+            format!(
+                "hand the data over first and say writes = \"service\" in [modules.{}], or match GET only",
+                module.name.value
+            ),
+        ),
+        Mode::Shadow | Mode::Canary(_) => (
+            "only safe methods can be served by two sides".to_owned(),
+            "give writes a route of their own in mode \"monolith\" or \"service\"".to_owned(),
+        ),
+    };
+    let reason = format!(
+        "mode \"{}\" on a route that matches {method}: {condition}",
+        mode.word()
+    );
+    reader.wrong(at, reason, remedy);
 }
 
 /// Judges every readable rule, even of routes that are wrong in other respects.

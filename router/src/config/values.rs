@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use serde::{Serialize, Serializer};
 use url::Url;
 
-use super::{Mode, Upstream};
+use super::{Mode, Owner, Upstream};
 
 /// What is wrong and what to write instead.
 pub(super) type Complaint = (String, String);
@@ -34,6 +34,17 @@ pub enum Sticky {
 impl Percent {
     /// Nobody.
     pub(super) const ZERO: Self = Self(0);
+    /// 5 %.
+    pub(super) const FIVE: Self = Self(500);
+    /// 50 %.
+    pub(super) const HALF: Self = Self(5_000);
+    /// Everybody.
+    pub(super) const ALL: Self = Self(10_000);
+
+    #[cfg(test)]
+    pub(crate) const fn of_hundredths(share: u16) -> Self {
+        Self(share)
+    }
 
     /// The first bucket (of 10,000) that the monolith keeps.
     pub fn threshold(self) -> u16 {
@@ -125,14 +136,15 @@ pub(super) fn mode(word: &str) -> Result<super::document::ModeOf, Complaint> {
     match word {
         "monolith" => Ok(|_| Mode::Monolith),
         "service" => Ok(|_| Mode::Service),
+        "shadow" => Ok(|_| Mode::Shadow),
         "canary" => Ok(Mode::Canary),
-        "shadow" | "by-owner" => Err((
+        "by-owner" => Err((
             format!("mode \"{word}\" is not in this version of banyan"),
-            "use monolith, service or canary".to_owned(),
+            "use monolith, shadow, canary or service".to_owned(),
         )),
         _ => Err((
             format!("unknown mode \"{word}\""),
-            "use monolith, service or canary".to_owned(),
+            "use monolith, shadow, canary or service".to_owned(),
         )),
     }
 }
@@ -158,6 +170,65 @@ pub(super) fn duration(text: &str) -> Result<Duration, Complaint> {
     match number.checked_mul(millis) {
         Some(millis @ 1..=86_400_000) => Ok(Duration::from_millis(millis)),
         _ => Err(complain("is not between 1ms and 24h")),
+    }
+}
+
+/// Reads `65536`, `64KiB`, `2MiB` or `1GiB` as bytes.
+pub(super) fn size(text: &str) -> Result<usize, Complaint> {
+    let complain = |why: &str| {
+        (
+            format!("\"{text}\" {why}"),
+            "write a size such as 512KiB or 2MiB".to_owned(),
+        )
+    };
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let number: usize = number.parse().map_err(|_| complain("is not a size"))?;
+    let factor = match unit {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return Err(complain("has no known unit")),
+    };
+    match number.checked_mul(factor) {
+        Some(bytes @ 1..=0x10_0000_0000) => Ok(bytes),
+        _ => Err(complain("is not between 1 byte and 64GiB")),
+    }
+}
+
+/// Reads the name of a request header.
+pub(super) fn header_name(text: &str) -> Result<String, Complaint> {
+    if is_token(text) {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err((
+            format!("\"{text}\" cannot name a header"),
+            "write such as \"x-banyan-side\"".to_owned(),
+        ))
+    }
+}
+
+/// Reads the URL of the state database.
+pub(super) fn database(text: &str) -> Result<String, Complaint> {
+    match chassis::db::Target::parse(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err((
+            error.to_string(),
+            "write \"sqlite:FILE\" or \"postgres://USER@HOST/DATABASE\"".to_owned(),
+        )),
+    }
+}
+
+/// Reads who accepts writes.
+pub(super) fn owner(text: &str) -> Result<Owner, Complaint> {
+    match text {
+        "monolith" => Ok(Owner::Monolith),
+        "service" => Ok(Owner::Service),
+        _ => Err((
+            format!("unknown owner \"{text}\""),
+            "write \"monolith\" or \"service\"".to_owned(),
+        )),
     }
 }
 

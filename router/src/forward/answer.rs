@@ -16,6 +16,7 @@ use http_body::Body;
 use hyper::body::Incoming;
 
 use super::pool::Lease;
+use crate::shadow::capture::Capture;
 use crate::watch::Turn;
 
 /// What the client is sent. Dropping it frees the client's connection for the next request.
@@ -37,6 +38,8 @@ struct Streamed {
     incoming: Incoming,
     framing: Framing,
     lease: Option<Lease>,
+    /// Present if the answer will be compared with the service's.
+    capture: Option<Box<Capture>>,
     /// What remains to be written of a chunk: its data, then the end of its line.
     chunk: Option<Bytes>,
     must_end_line: bool,
@@ -78,6 +81,7 @@ impl AnswerBody {
             incoming,
             framing,
             lease,
+            capture: None,
             chunk: None,
             must_end_line: false,
             trailers: BytesMut::new(),
@@ -91,6 +95,14 @@ impl AnswerBody {
 }
 
 impl AnswerBody {
+    /// Lets the pieces be collected as they go by.
+    pub fn capture(&mut self, capture: Capture) {
+        match &mut self.content {
+            Content::Streamed(streamed) => streamed.capture = Some(Box::new(capture)),
+            Content::Nothing(_) | Content::Whole(_) => capture.end(),
+        }
+    }
+
     /// How its end is told, if it is the upstream's.
     pub fn framing(&self) -> Option<Framing> {
         match &self.content {
@@ -140,7 +152,12 @@ impl Streamed {
             match std::task::ready!(Pin::new(&mut self.incoming).poll_frame(context)) {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) if data.is_empty() => {}
-                    Ok(data) => return Poll::Ready(Some(Ok(self.framed(data)))),
+                    Ok(data) => {
+                        if let Some(capture) = &mut self.capture {
+                            capture.piece(&data);
+                        }
+                        return Poll::Ready(Some(Ok(self.framed(data))));
+                    }
                     Err(frame) => {
                         if let Ok(trailers) = frame.into_trailers() {
                             write_fields(&trailers, &mut self.trailers);
@@ -155,6 +172,9 @@ impl Streamed {
                     self.is_done = true;
                     if let Some(lease) = self.lease.take() {
                         lease.give_back();
+                    }
+                    if let Some(capture) = self.capture.take() {
+                        capture.end();
                     }
                     if self.framing == Framing::Chunked {
                         return Poll::Ready(Some(Ok(self.last_chunk())));

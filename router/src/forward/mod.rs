@@ -90,16 +90,18 @@ impl Forwarder {
         self.pool.tidy(upstreams, settings.pool_idle_timeout);
     }
 
-    /// Sends a request and waits for the head of the answer.
+    /// Sends a request and waits for the head of the answer, up to `limit` after the last byte of the request.
     pub async fn send(
         &self,
         upstream: &Upstream,
         request: Request<RequestBody>,
         caution: Caution,
         settings: &Settings,
+        limit: Duration,
     ) -> Result<(Response<Incoming>, Lease), Failure> {
         let shelf = self.pool.shelf(upstream);
-        let outcome = self.try_send(&shelf, upstream, request, caution, settings).await;
+        let sending = self.try_send(&shelf, upstream, request, caution, settings, limit);
+        let outcome = sending.await;
         match &outcome {
             Ok(_) => shelf.note_success(upstream),
             // Neither is the upstream's fault: the client left, or the request is about to be sent again.
@@ -116,6 +118,7 @@ impl Forwarder {
         mut request: Request<RequestBody>,
         caution: Caution,
         settings: &Settings,
+        limit: Duration,
     ) -> Result<(Response<Incoming>, Link), Failure> {
         let progress = match request.body() {
             RequestBody::Client(body) => Some(Rc::clone(body.progress())),
@@ -126,13 +129,10 @@ impl Forwarder {
             let (mut link, reused) = self.link(shelf, upstream, caution, settings).await?;
             let received = link.received();
             let sending = link.sender.try_send_request(request);
-            let mut error = match self
-                .in_time(sending, progress.as_deref(), settings.response_timeout)
-                .await
-            {
+            let mut error = match self.in_time(sending, progress.as_deref(), limit).await {
                 Some(Ok(answer)) => return Ok((answer, link)),
                 Some(Err(error)) => error,
-                None => return Err(Failure::Timeout(settings.response_timeout)),
+                None => return Err(Failure::Timeout(limit)),
             };
             match error.take_message() {
                 Some(unsent) if attempt < MOST_ATTEMPTS => request = unsent,

@@ -15,7 +15,7 @@ mod rule;
 use std::collections::HashMap;
 
 pub use overlap::{Overlap, overlaps};
-pub use rule::{HostPattern, MatchRule, Methods, Segment};
+pub use rule::{HostPattern, MatchRule, Methods, Segment, is_safe};
 
 /// A segment of a request's path, decoded.
 pub type Piece<'p> = std::borrow::Cow<'p, [u8]>;

@@ -48,6 +48,11 @@ pub enum HostPattern {
     Below(String),
 }
 
+/// Whether a method asks for no change (RFC 9110, section 9.2.1). TRACE is safe too, but nobody wants it repeated.
+pub fn is_safe(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD" | "OPTIONS")
+}
+
 impl MatchRule {
     /// Reads the notation.
     pub fn parse(text: &str) -> Result<Self, (String, String)> {
@@ -107,6 +112,14 @@ impl Methods {
             names.push(name.to_owned());
         }
         Ok(Self::Named(names))
+    }
+
+    /// A method among them that may change something (RFC 9110, section 9.2.1), or `*` for any.
+    pub fn unsafe_one(&self) -> Option<&str> {
+        match self {
+            Self::Any => Some("*"),
+            Self::Named(names) => names.iter().map(String::as_str).find(|name| !is_safe(name)),
+        }
     }
 
     /// A method that both apply to, with GET's implied HEAD left out: naming HEAD elsewhere is how it is overruled.

@@ -140,8 +140,40 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         "\"canary\"",
-        "\"shadow\"",
-        ":16:11: modules.catalog.routes[0].mode: mode \"shadow\" is not in this version",
+        "\"by-owner\"",
+        ":16:11: modules.catalog.routes[0].mode: mode \"by-owner\" is not in this version",
+    ),
+    (
+        "\"GET /api/products/{sku}\"\nmode    = \"canary\"\npercent = 10",
+        "\"POST /api/products\"\nmode    = \"service\"",
+        ":16:11: modules.catalog.routes[0].mode: mode \"service\" on a route that matches POST: the service does not \
+         accept the writes of module catalog; hand the data over first and say writes = \"service\"",
+    ),
+    (
+        "\"GET /api/products/{sku}\"\nmode    = \"canary\"\npercent = 10",
+        "\"GET,PUT /api/products\"\nmode    = \"shadow\"",
+        "mode \"shadow\" on a route that matches PUT: only safe methods can be served by two sides",
+    ),
+    (
+        "\"GET /api/products/{sku}\"",
+        "\"* /api/products\"",
+        "mode \"canary\" on a route that matches *: only safe methods",
+    ),
+    (
+        "service = \"catalog\"",
+        "service = \"catalog\"\nwrites = \"catalog\"",
+        ":12:10: modules.catalog.writes: unknown owner \"catalog\"; write \"monolith\" or \"service\"",
+    ),
+    ("workers = 2", "state = \"postgre:typo\"", ":4:9: router.state"),
+    (
+        "[flags]",
+        "[shadow]\nmemory = \"2MB\"\n[flags]",
+        ":21:10: shadow.memory: \"2MB\" has no known unit; write a size such as 512KiB or 2MiB",
+    ),
+    (
+        "[flags]",
+        "[fallback]\ncircuit_failures = 0\n[flags]",
+        ":21:20: fallback.circuit_failures: 0 is out of range",
     ),
     (
         "\"canary\"",

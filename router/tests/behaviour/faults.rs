@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::router::{config, route};
+use crate::support::router::{config, owned_by_service, route};
 use crate::support::upstream::{Wire, ok};
 use crate::support::{Client, Received, Router, Upstream, soon, until};
 
@@ -33,12 +33,14 @@ async fn a_killed_service_costs_its_share_only_and_comes_back_by_itself() {
         "GET /half",
         "\"canary\"\npercent = 50\nsticky = \"header:x-customer\"",
     ) + &route("all", "POST /all", "\"service\"");
-    let router = Router::start(&config(
+    // The service owns the data, so the monolith cannot answer in its place.
+    let config = config(
         "connect_timeout = \"1s\"",
         monolith.address,
         service.address,
         &routes,
-    ));
+    );
+    let router = Router::start(&owned_by_service(&config));
     let mut client = router.connect().await;
     let ask = |n: u32| format!("GET /half HTTP/1.1\nhost: a\nx-customer: {n}");
     let mut on_service = Vec::new();

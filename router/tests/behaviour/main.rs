@@ -12,12 +12,16 @@
 mod canary;
 mod check;
 mod corpus;
+mod fallback;
 mod faults;
 mod framing;
 mod headers;
+mod overruling;
 mod paths;
 mod readings;
 mod reload;
+mod shadow;
+mod shadow_faults;
 mod streaming;
 mod support;
 mod switching;

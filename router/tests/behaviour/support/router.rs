@@ -29,6 +29,14 @@ pub(crate) fn config(router: &str, monolith: SocketAddr, service: SocketAddr, ro
     )
 }
 
+/// The same config after the service has taken over the data.
+pub(crate) fn owned_by_service(config: &str) -> String {
+    config.replace(
+        "service = \"catalog\"",
+        "service = \"catalog\"\nwrites = \"service\"",
+    )
+}
+
 /// One route.
 pub(crate) fn route(name: &str, rule: &str, mode: &str) -> String {
     format!("[[modules.catalog.routes]]\nname = \"{name}\"\nmatch = \"{rule}\"\nmode = {mode}\n")

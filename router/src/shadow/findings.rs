@@ -1,0 +1,157 @@
+//! What the shadow has found, put where it is kept: evidence, noise, examples of mismatches.
+//!
+//! For [`super::run`], which finds it, and for the operators' port, which shows it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use super::Draft;
+use crate::compare::noise;
+use crate::compare::samples::Samples;
+use crate::compare::{Answer, Differences};
+use crate::evidence::{Comparison, Evidence, Outcome, Side, Tally};
+use crate::notes::Notes;
+
+/// Fields of a route of which it is known how often they differ, and of which examples are kept.
+const GROUPS: usize = 200;
+/// Examples of each.
+const EXAMPLES: usize = 5;
+
+/// Where findings go.
+#[derive(Debug)]
+pub struct Findings {
+    evidence: Arc<Evidence>,
+    routes: Mutex<HashMap<String, Known>>,
+}
+
+/// What is known of a route beyond its evidence.
+#[derive(Debug)]
+struct Known {
+    /// What it is about; another subject begins anew.
+    subject: Arc<str>,
+    noise: noise::Tally,
+    samples: Samples,
+}
+
+impl Findings {
+    /// Nothing yet.
+    pub fn new(evidence: Arc<Evidence>) -> Self {
+        Self {
+            evidence,
+            routes: Mutex::default(),
+        }
+    }
+
+    /// The evidence that is added to.
+    pub fn evidence(&self) -> &Arc<Evidence> {
+        &self.evidence
+    }
+
+    /// Takes in what a worker has counted.
+    pub(super) fn take_in(&self, notes: &Notes) {
+        let now = SystemTime::now();
+        for (route, side, counts) in &notes.traffic {
+            notes.snapshot.about(*route, |about| {
+                self.evidence.note_traffic(about, *side, counts, now);
+            });
+        }
+        for (route, reason, copies) in &notes.drops {
+            notes.snapshot.about(*route, |about| {
+                self.evidence.note_drops(about, reason.word(), *copies, now);
+            });
+        }
+    }
+
+    /// The service answered a copy, or did not.
+    pub(super) fn served(&self, draft: &Draft, status: Option<u16>, took: Duration) {
+        let mut tally = Tally::new();
+        let outcome = status.map_or(Outcome::Failed, |_| Outcome::Answered);
+        tally.note(draft.route, Side::Service, status.unwrap_or(0), took, outcome);
+        for (_, side, counts) in tally.drain() {
+            draft.snapshot.about(draft.route, |about| {
+                self.evidence
+                    .note_traffic(about, side, &counts, SystemTime::now());
+            });
+        }
+    }
+
+    /// A pair was compared, or could not be.
+    pub(super) fn compared(&self, draft: &Draft, monolith: &Answer, comparison: Comparison<'_>) {
+        draft.snapshot.about(draft.route, |about| {
+            self.evidence
+                .note_comparison(about, monolith.status, comparison, SystemTime::now());
+        });
+    }
+
+    /// A pair differs, and goes on doing so.
+    pub(super) fn mismatch(&self, draft: &Draft, monolith: &Answer, differences: &Differences) {
+        let request = &draft.to_service;
+        let target = request
+            .uri()
+            .path_and_query()
+            .map_or("/", |target| target.as_str());
+        self.with(draft, |known| {
+            known
+                .samples
+                .add(SystemTime::now(), request.method().as_str(), target, differences);
+        });
+        let groups: Vec<String> = differences.groups().map(str::to_owned).collect();
+        self.compared(draft, monolith, Comparison::Mismatch(&groups));
+    }
+
+    /// A pair was compared for the first time, with these differences.
+    pub(super) fn differed_at_first(&self, draft: &Draft, groups: &[String]) {
+        self.with(draft, |known| known.noise.raw(groups.iter().map(String::as_str)));
+    }
+
+    /// The monolith was asked twice, and differed from itself in these groups.
+    pub(super) fn doubled(&self, draft: &Draft, groups: &[String]) {
+        self.with(draft, |known| {
+            known.noise.noise(groups.iter().map(String::as_str))
+        });
+        draft.snapshot.about(draft.route, |about| {
+            self.evidence.note_noise(about, groups, SystemTime::now());
+        });
+    }
+
+    /// Whether a field differs by itself as often as between the two.
+    pub(super) fn is_noise(&self, draft: &Draft, group: &str) -> bool {
+        let thresholds = &draft.snapshot.config.noise;
+        self.with(draft, |known| known.noise.is_noise(group, thresholds))
+    }
+
+    /// The examples of a route's mismatches.
+    pub fn samples(&self, route: &str) -> Samples {
+        let routes = self.lock();
+        routes
+            .get(route)
+            .map(|known| known.samples.clone())
+            .unwrap_or_default()
+    }
+
+    /// Forgets the routes that are not among these.
+    pub fn retain(&self, is_route: impl Fn(&str) -> bool) {
+        self.lock().retain(|route, _| is_route(route));
+    }
+
+    fn with<T>(&self, draft: &Draft, act: impl FnOnce(&mut Known) -> T) -> T {
+        let name = &draft.snapshot.config.routes[draft.route].name;
+        let subject = draft.snapshot.subject(draft.route);
+        let begin = || Known {
+            subject: Arc::clone(subject),
+            noise: noise::Tally::new(GROUPS),
+            samples: Samples::new(GROUPS, EXAMPLES),
+        };
+        let mut routes = self.lock();
+        let known = routes.entry(name.clone()).or_insert_with(begin);
+        if known.subject != *subject {
+            *known = begin();
+        }
+        act(known)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+        self.routes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

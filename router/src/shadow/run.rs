@@ -1,0 +1,216 @@
+//! The shadow's thread: sends copies, compares, asks again, and notes what it found.
+//!
+//! For `serve`, which starts it. It has a thread, a runtime and an HTTP client of its own, at a lower priority, so that
+//! whatever the service does (sleeps, resets, sends without end) is waited for here and nowhere else. It also takes in what
+//! the workers counted, so that they need no lock.
+//!
+//! A difference counts only if it stands up: the follower may lag, and some fields differ by themselves. So after a pause
+//! the monolith, the service and the monolith once more are asked. If the service now agrees with either of the monolith's
+//! answers, it was lag. Fields in which the monolith differs from itself are noise; so are fields that a random sample of
+//! requests, for which the monolith is asked twice, has shown to be noisy ([`crate::compare::noise`]). What is left is a
+//! mismatch. How many can be asked again at a time is limited, since it is load on the monolith; what finds no place is
+//! counted as not compared, never as equal.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use super::fetch::{self, Client};
+use super::findings::Findings;
+use super::{Copy, Draft, Shadow};
+use crate::compare::{self, Answer, Differences, Limits, Verdict};
+use crate::evidence::{Comparison, Side};
+use crate::notes::Notes;
+
+/// Starts the thread, and gives the end of it that the workers hold.
+pub fn start(findings: Arc<Findings>) -> std::io::Result<Shadow> {
+    let (queue, copies) = unbounded_channel();
+    let (notes, counted) = unbounded_channel();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    std::thread::Builder::new()
+        .name("shadow".to_owned())
+        .spawn(move || {
+            // On Linux this is the thread's own priority. Should it be refused, the shadow counts as much as the others.
+            let _kept = rustix::process::setpriority_process(None, NICENESS);
+            runtime.block_on(run(copies, counted, findings));
+        })?;
+    Ok(Shadow::new(queue, notes))
+}
+
+/// How much the thread steps back behind those that clients wait for.
+const NICENESS: i32 = 10;
+
+/// Serves the workers until all of them are gone.
+async fn run(
+    mut copies: UnboundedReceiver<Copy>,
+    mut counted: UnboundedReceiver<Notes>,
+    findings: Arc<Findings>,
+) {
+    let bench = Bench {
+        client: fetch::client(),
+        findings,
+        rechecking: Cell::new(0),
+    };
+    let mut under_way = FuturesUnordered::new();
+    let mut most = 1;
+    loop {
+        tokio::select! {
+            Some(()) = under_way.next(), if !under_way.is_empty() => {}
+            Some(notes) = counted.recv() => bench.findings.take_in(&notes),
+            copy = copies.recv(), if under_way.len() < most => {
+                let Some(copy) = copy else { break };
+                most = copy.draft.snapshot.config.shadow.concurrency;
+                under_way.push(bench.examine(copy));
+            }
+        }
+    }
+}
+
+/// Where copies are examined.
+struct Bench {
+    client: Client,
+    findings: Arc<Findings>,
+    /// How many differences are being asked again.
+    rechecking: Cell<usize>,
+}
+
+/// What is left of a difference after it was looked at again.
+enum Outcome {
+    Lag,
+    Noise(Vec<String>),
+    Mismatch(Differences),
+    Unclear(&'static str),
+}
+
+impl Bench {
+    async fn examine(&self, copy: Copy) {
+        let draft = &copy.draft;
+        let answer = match self.ask(draft, Side::Service).await {
+            Ok(answer) => answer,
+            Err(reason) => {
+                return self
+                    .findings
+                    .compared(draft, &copy.answer, Comparison::Incomparable(reason));
+            }
+        };
+        self.sample_noise(&copy).await;
+        let verdict = compare_by_rules(draft, &copy.answer, &answer);
+        self.findings.differed_at_first(draft, &differing(&verdict));
+        match verdict {
+            Verdict::Equal => self.findings.compared(draft, &copy.answer, Comparison::Equal),
+            Verdict::Incomparable(reason) => {
+                let reason = reason.to_string();
+                self.findings
+                    .compared(draft, &copy.answer, Comparison::Incomparable(&reason));
+            }
+            Verdict::Differs(_) => self.look_again(&copy).await,
+        }
+    }
+
+    /// Asks one side, and notes how it did if it is the service.
+    async fn ask(&self, draft: &Draft, side: Side) -> Result<Answer, &'static str> {
+        let config = &draft.snapshot.config;
+        let (upstream, head) = match side {
+            Side::Monolith => (draft.snapshot.monolith, &draft.to_monolith),
+            Side::Service => (draft.service, &draft.to_service),
+        };
+        let began = Instant::now();
+        let fetched = fetch::fetch(&self.client, &config.upstreams[upstream], head, &config.shadow).await;
+        let took = began.elapsed();
+        if side == Side::Service {
+            let status = match &fetched {
+                Ok(answer) => Some(answer.status),
+                // It did answer, with more than is looked at.
+                Err(fetch::Failure::TooLarge { status }) => Some(*status),
+                Err(_) => None,
+            };
+            self.findings.served(draft, status, took);
+        }
+        let answer = fetched.map_err(|failure| failure.word(side))?;
+        draft.snapshot.heed(Some(draft.route), upstream, &answer.headers);
+        Ok(answer)
+    }
+
+    async fn look_again(&self, copy: &Copy) {
+        let draft = &copy.draft;
+        let places = (draft.snapshot.config.shadow.concurrency / 2).max(1);
+        let outcome = if self.rechecking.get() >= places {
+            Outcome::Unclear("not-asked-again")
+        } else {
+            self.rechecking.set(self.rechecking.get() + 1);
+            tokio::time::sleep(draft.snapshot.config.shadow.recheck_after).await;
+            let outcome = self.confirm(draft).await;
+            self.rechecking.set(self.rechecking.get() - 1);
+            outcome.unwrap_or_else(Outcome::Unclear)
+        };
+        match outcome {
+            Outcome::Lag => self.findings.compared(draft, &copy.answer, Comparison::Lag),
+            Outcome::Noise(groups) => self
+                .findings
+                .compared(draft, &copy.answer, Comparison::Noise(&groups)),
+            Outcome::Unclear(reason) => {
+                self.findings
+                    .compared(draft, &copy.answer, Comparison::Incomparable(reason));
+            }
+            Outcome::Mismatch(differences) => self.findings.mismatch(draft, &copy.answer, &differences),
+        }
+    }
+
+    async fn confirm(&self, draft: &Draft) -> Result<Outcome, &'static str> {
+        let before = self.ask(draft, Side::Monolith).await?;
+        let service = self.ask(draft, Side::Service).await?;
+        let mut differences = match compare_by_rules(draft, &before, &service) {
+            Verdict::Equal => return Ok(Outcome::Lag),
+            Verdict::Incomparable(_) => return Err("incomparable-when-asked-again"),
+            Verdict::Differs(differences) => differences,
+        };
+        let after = self.ask(draft, Side::Monolith).await?;
+        if compare_by_rules(draft, &after, &service) == Verdict::Equal {
+            return Ok(Outcome::Lag);
+        }
+        let noisy = differing(&compare_by_rules(draft, &before, &after));
+        let groups: Vec<String> = differences.groups().map(str::to_owned).collect();
+        differences.listed.retain(|difference| {
+            !noisy.contains(&difference.group) && !self.findings.is_noise(draft, &difference.group)
+        });
+        Ok(match differences.listed.is_empty() {
+            true => Outcome::Noise(groups),
+            false => Outcome::Mismatch(differences),
+        })
+    }
+
+    /// For a random sample the monolith is asked twice, whatever the service said, to learn what differs by itself.
+    async fn sample_noise(&self, copy: &Copy) {
+        let draft = &copy.draft;
+        let share = draft.snapshot.config.shadow.noise_sample.threshold();
+        if rand::random_range(0..10_000) >= share {
+            return;
+        }
+        if let Ok(again) = self.ask(draft, Side::Monolith).await {
+            let groups = differing(&compare_by_rules(draft, &copy.answer, &again));
+            self.findings.doubled(draft, &groups);
+        }
+    }
+}
+
+fn compare_by_rules(draft: &Draft, left: &Answer, right: &Answer) -> Verdict {
+    let config = &draft.snapshot.config;
+    let limits = Limits {
+        body: config.shadow.max_body.saturating_mul(4),
+        ..Limits::default()
+    };
+    compare::compare(&config.routes[draft.route].compare, &limits, left, right)
+}
+
+fn differing(verdict: &Verdict) -> Vec<String> {
+    match verdict {
+        Verdict::Differs(differences) => differences.groups().map(str::to_owned).collect(),
+        Verdict::Equal | Verdict::Incomparable(_) => Vec::new(),
+    }
+}
