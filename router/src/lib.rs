@@ -44,6 +44,7 @@ pub mod expect;
 pub mod form;
 pub mod forward;
 pub mod identity;
+pub mod limits;
 pub mod notes;
 pub mod origin;
 pub mod path;

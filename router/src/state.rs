@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 
 use crate::config::Refused;
+use crate::limits::Limits;
 use crate::shadow::Shadow;
 use crate::shadow::findings::Findings;
 use crate::snapshot::Snapshot;
@@ -21,6 +22,7 @@ pub struct State {
     shadow: Shadow,
     findings: Arc<Findings>,
     is_draining: AtomicBool,
+    limits: Arc<Limits>,
     news: Mutex<News>,
 }
 
@@ -45,6 +47,7 @@ impl State {
             shadow,
             findings,
             is_draining: AtomicBool::new(false),
+            limits: Arc::default(),
             news,
         })
     }
@@ -67,6 +70,11 @@ impl State {
     /// What the shadow and the workers have found.
     pub fn findings(&self) -> &Arc<Findings> {
         &self.findings
+    }
+
+    /// What clients have used of their limits.
+    pub fn limits(&self) -> Arc<Limits> {
+        Arc::clone(&self.limits)
     }
 
     /// Serves from a new snapshot.

@@ -233,7 +233,7 @@ impl AsyncWrite for ClientStream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.tell();
-        if self.has_told {
+        if self.has_told || self.connection.is_ending() {
             return self.poll_told(context, 0).map_ok(drop);
         }
         Pin::new(&mut self.stream).poll_shutdown(context)

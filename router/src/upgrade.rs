@@ -61,12 +61,15 @@ async fn switch(worker: Rc<Worker>, request: Request, wire: Wire) -> io::Result<
         )
         .await;
     }
-    let plan = match Plan::make(worker.snapshot(), &request) {
+    let plan = match worker.plan(&request) {
         Ok(plan) => plan,
         Err(refused) => return send(wire, refuse(&refused, turn)).await,
     };
     match open(&plan, head).await {
         Ok(answer) if answer.status() == http::StatusCode::SWITCHING_PROTOCOLS => {
+            if let Some(turn) = &turn {
+                turn.leave_http();
+            }
             let switched = pass_through(&plan, answer, wire).await;
             drop(turn);
             switched

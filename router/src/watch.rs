@@ -16,7 +16,9 @@ use tokio::net::TcpStream;
 
 use crate::clock::{Clock, TICK};
 use crate::config::Settings;
+use crate::limits::Seat;
 use crate::origin::Origin;
+use crate::problem::Kind;
 use crate::stream::ClientStream;
 use crate::strict::Refusal;
 
@@ -41,6 +43,8 @@ pub struct Connection {
     fresh: Cell<bool>,
     /// Something of the answer to the last request has been written.
     spoken: Cell<bool>,
+    /// When the request that is being served was handed over, if its time is limited.
+    begun_at: Cell<Option<u64>>,
     /// How many requests have been handed over.
     begun: Cell<u64>,
     /// Why a request has been refused; nothing more is read after that.
@@ -53,6 +57,7 @@ pub struct Connection {
     cut: Cell<bool>,
     waker: RefCell<Option<Waker>>,
     origin: RefCell<Option<Rc<Origin>>>,
+    _seat: Option<Seat>,
 }
 
 /// Held while a request is served, to the last byte of its answer.
@@ -70,12 +75,13 @@ impl Watch {
     }
 
     /// Takes a new connection under watch.
-    pub fn over(&self, stream: TcpStream) -> ClientStream {
+    pub fn over(&self, stream: TcpStream, seat: Option<Seat>) -> ClientStream {
         let connection = Rc::new(Connection {
             clock: self.clock.clone(),
             serving: Cell::new(false),
             fresh: Cell::new(true),
             spoken: Cell::new(false),
+            begun_at: Cell::new(None),
             begun: Cell::new(0),
             refusal: Cell::new(None),
             lingering_since: Cell::new(None),
@@ -84,6 +90,7 @@ impl Watch {
             cut: Cell::new(false),
             waker: RefCell::default(),
             origin: RefCell::default(),
+            _seat: seat,
         });
         self.connections.borrow_mut().push(Rc::downgrade(&connection));
         ClientStream::new(stream, connection, self.max_head.get())
@@ -107,7 +114,11 @@ impl Watch {
             let is_stuck = connection.serving.get() && self.clock.is_past(connection.last_moved.get(), idle);
             let lingering_since = connection.lingering_since.get();
             let has_lingered = lingering_since.is_some_and(|then| self.clock.is_past(then, LINGERING));
-            if is_slow || is_stuck || has_lingered {
+            let is_endless = settings.edge.request_timeout.is_some_and(|limit| {
+                let begun_at = connection.begun_at.get().filter(|_| connection.serving.get());
+                begun_at.is_some_and(|then| self.clock.is_past(then, limit + 2 * TICK))
+            });
+            if is_slow || is_stuck || has_lingered || is_endless {
                 connection.cut();
             }
             true
@@ -122,6 +133,7 @@ impl Connection {
         self.fresh.set(false);
         self.spoken.set(false);
         self.begun.set(self.begun.get() + 1);
+        self.begun_at.set(Some(self.clock.now()));
         self.head_since.set(None);
         self.last_moved.set(self.clock.now());
         Turn(Rc::clone(self))
@@ -239,6 +251,19 @@ impl Connection {
 }
 
 impl Turn {
+    /// Reads nothing more from the client, whose request has been refused half way.
+    pub(crate) fn stop_reading(&self) {
+        self.0.end(Refusal {
+            kind: Kind::ContentTooLarge,
+            detail: "the body is too long",
+        });
+    }
+
+    /// The connection has left HTTP: there is no whole exchange whose time could be limited.
+    pub(crate) fn leave_http(&self) {
+        self.0.begun_at.set(None);
+    }
+
     /// Why what the client sent after the head was refused, if it was.
     pub(crate) fn refusal(&self) -> Option<Refusal> {
         self.0.refusal.get()

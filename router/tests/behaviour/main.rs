@@ -16,6 +16,7 @@ mod fallback;
 mod faults;
 mod framing;
 mod headers;
+mod limits;
 mod overruling;
 mod paths;
 mod readings;
