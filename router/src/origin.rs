@@ -25,9 +25,8 @@ pub struct Origin {
 impl Origin {
     /// Puts the texts together; refuses what is no host.
     pub fn new(peer: IpAddr, host: Option<&str>) -> Result<Self, &'static str> {
-        let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+,;=".contains(&byte);
         let host = host.filter(|host| !host.is_empty());
-        if host.is_some_and(|host| !host.bytes().all(is_host)) {
+        if host.is_some_and(|host| !is_host(host)) {
             return Err("the Host is not one");
         }
         let value = |text: &str| HeaderValue::from_str(text).map_err(|_| "the Host is not one");
@@ -41,6 +40,25 @@ impl Origin {
             forwarded: value(&format!("for={};proto=http{named}", node(&address)))?,
         })
     }
+}
+
+/// `uri-host [ ":" port ]` (RFC 9110, section 7.2). Without the comma that RFC 3986 would allow in a name: no name has one,
+/// and some servers read a list.
+fn is_host(text: &str) -> bool {
+    let (is_name, port) = match text.strip_prefix('[').map(|rest| rest.split_once(']')) {
+        Some(None) => return false,
+        Some(Some((address, rest))) => {
+            let is_address = |byte: u8| byte.is_ascii_hexdigit() || b":.".contains(&byte);
+            (!address.is_empty() && address.bytes().all(is_address), rest)
+        }
+        None => {
+            let (name, port) = text.split_at(text.find(':').unwrap_or(text.len()));
+            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(&byte);
+            (!name.is_empty() && name.bytes().all(is_plain), port)
+        }
+    };
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    is_name && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
 }
 
 /// RFC 7239 wants IPv6 addresses in brackets and quotes.

@@ -25,7 +25,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::config::Settings;
 use crate::operations::Operations;
 use crate::state::State;
-use crate::watch::ClientStream;
+use crate::stream::ClientStream;
 use crate::worker::Worker;
 use crate::{admin, exchange, expect, reload, upgrade};
 
@@ -95,6 +95,22 @@ impl Bound {
     }
 }
 
+/// Takes a connection under watch, unless its peer has too many.
+fn prepared(worker: &Worker, stream: TcpStream) -> Result<ClientStream, DispatchError> {
+    let snapshot = worker.snapshot();
+    let peer = stream.peer_addr().map_err(DispatchError::Io)?.ip();
+    let seat = worker
+        .limits
+        .seat(peer, &snapshot.config.router)
+        .map_err(|refused| {
+            tracing::debug!(%peer, "a connection is closed: {refused}");
+            DispatchError::Io(io::Error::other(refused))
+        })?;
+    // Without it small answers wait for the client's acknowledgement.
+    stream.set_nodelay(true).map_err(DispatchError::Io)?;
+    Ok(worker.watch.over(stream, seat))
+}
+
 fn listen(address: SocketAddr) -> io::Result<(SocketAddr, TcpListener)> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
@@ -122,18 +138,20 @@ fn serve_clients(listener: TcpListener, settings: &Settings, state: &Arc<State>)
         .shutdown_timeout(whole_seconds)
         .disable_signals();
     let stopping = builder.graceful_shutdown_signal();
-    let (settings, current, shadow) = (settings.clone(), state.current(), state.shadow().clone());
+    let (settings, current) = (settings.clone(), state.current());
+    let (shadow, limits) = (state.shadow().clone(), state.limits());
     let server = builder.listen("router", listener, move || {
         // Runs once on each worker's thread.
-        let worker = Worker::start(Arc::clone(&current), shadow.clone());
+        let worker = Worker::start(Arc::clone(&current), shadow.clone(), Arc::clone(&limits));
         let (expecting, upgrading, watching) = (Rc::clone(&worker), Rc::clone(&worker), Rc::clone(&worker));
         let stopping = stopping.clone();
         let http = HttpService::build()
             .keep_alive(settings.keep_alive)
             .client_request_timeout(settings.header_timeout)
             .client_disconnect_timeout(Duration::from_secs(2))
-            // A client that has gone must not keep an upstream working.
-            .h1_allow_half_closed(false)
+            // A client that has gone must not keep an upstream working: the stream sees to that, who can tell it from one
+            // that is refused.
+            .h1_allow_half_closed(true)
             .graceful_shutdown_signal(move || {
                 let stopping = stopping.clone();
                 async move { stopping.notified().await }
@@ -152,11 +170,7 @@ fn serve_clients(listener: TcpListener, settings: &Settings, state: &Arc<State>)
             }));
         let watched = fn_service(move |stream: TcpStream| {
             let peer = stream.peer_addr().ok();
-            // Without it small answers wait for the client's acknowledgement.
-            let prepared = stream
-                .set_nodelay(true)
-                .map(|()| (watching.watch.over(stream), peer));
-            std::future::ready(prepared.map_err(DispatchError::Io))
+            std::future::ready(prepared(&watching, stream).map(|stream| (stream, peer)))
         });
         watched.and_then(http)
     })?;

@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 
 use crate::config::{Config, Mode, Refused};
+use crate::limits::Limits;
 use crate::shadow::Shadow;
 use crate::shadow::findings::Findings;
 use crate::snapshot::Snapshot;
@@ -22,6 +23,7 @@ pub struct State {
     shadow: Shadow,
     findings: Arc<Findings>,
     is_draining: AtomicBool,
+    limits: Arc<Limits>,
     news: Mutex<News>,
     /// When each route came into the mode it is in; absent means since the start.
     since: Mutex<HashMap<String, SystemTime>>,
@@ -49,6 +51,7 @@ impl State {
             shadow,
             findings,
             is_draining: AtomicBool::new(false),
+            limits: Arc::default(),
             news,
             since: Mutex::default(),
             began: SystemTime::now(),
@@ -73,6 +76,11 @@ impl State {
     /// What the shadow and the workers have found.
     pub fn findings(&self) -> &Arc<Findings> {
         &self.findings
+    }
+
+    /// What clients have used of their limits.
+    pub fn limits(&self) -> Arc<Limits> {
+        Arc::clone(&self.limits)
     }
 
     /// Serves from a new snapshot.

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_http::Request;
 use arc_swap::{ArcSwap, Cache};
 
 use crate::attempt::Budget;
@@ -14,8 +15,9 @@ use crate::clock::{Clock, TICK};
 use crate::config::Percent;
 use crate::evidence::Side;
 use crate::forward::Forwarder;
+use crate::limits::Limits;
 use crate::notes::Notebook;
-use crate::plan::Plan;
+use crate::plan::{Plan, Refused};
 use crate::shadow::{Reason, Shadow};
 use crate::snapshot::Snapshot;
 use crate::watch::Watch;
@@ -37,6 +39,8 @@ pub struct Worker {
     pub budget: Budget,
     /// Where copies go.
     pub shadow: Shadow,
+    /// What clients may ask, over all workers.
+    pub limits: Arc<Limits>,
     notebook: RefCell<Notebook>,
     ticks: Cell<u32>,
 }
@@ -46,17 +50,20 @@ const NOTES_EVERY: u32 = 4;
 
 impl Worker {
     /// Sets up a worker on this thread and starts its round of inspection.
-    pub fn start(current: Current, shadow: Shadow) -> Rc<Self> {
+    pub fn start(current: Current, shadow: Shadow, limits: Arc<Limits>) -> Rc<Self> {
         let clock = Clock::new();
-        let notebook = Notebook::new(current.load_full(), shadow.notes());
+        let snapshot = current.load_full();
+        let watch = Watch::new(clock.clone(), &snapshot.config.router);
+        let notebook = Notebook::new(snapshot, shadow.notes());
         let worker = Rc::new(Self {
             current: RefCell::new(Cache::new(current)),
             forwarder: Forwarder::new(clock.clone()),
-            watch: Watch::new(clock.clone()),
+            watch,
             clock,
             budget: Budget::default(),
             notebook: RefCell::new(notebook),
             shadow,
+            limits,
             ticks: Cell::new(0),
         });
         let inspected = Rc::downgrade(&worker);
@@ -75,6 +82,13 @@ impl Worker {
     /// The snapshot to serve a request from.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(self.current.borrow_mut().load())
+    }
+
+    /// What will be done with a request, if it is within its client's limits.
+    pub fn plan(&self, request: &Request) -> Result<Plan, Box<Refused>> {
+        let snapshot = self.snapshot();
+        self.limits.admit(request, &snapshot.config.router)?;
+        Plan::make(snapshot, request)
     }
 
     /// Counts an upstream's answer, or that there was none.
@@ -104,6 +118,7 @@ impl Worker {
         self.ticks.set(self.ticks.get().wrapping_add(1));
         if self.ticks.get().is_multiple_of(NOTES_EVERY) {
             self.notebook.borrow_mut().hand_over();
+            self.limits.tidy();
         }
         self.watch.look_over(settings);
         self.forwarder.tidy(&snapshot.config.upstreams, settings);

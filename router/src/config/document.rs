@@ -11,6 +11,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::comparison::{self, Comparison, OfRoute};
+use super::edge::{Edge, read_edge};
 use super::policy::{self, Fallback, Shadow};
 use super::reader::{At, Reader, Section, closest};
 use super::trust::{self, Promotion};
@@ -142,6 +143,7 @@ fn defaults() -> Settings {
         state: "sqlite:banyan-state.db".to_owned(),
         admin_token_file: PathBuf::from("banyan-token"),
         tester_header: None,
+        edge: Edge::default(),
     }
 }
 
@@ -189,6 +191,7 @@ fn read_router(reader: &Reader<'_>, section: Section<'_>) -> RouterEntry {
     }
     let tester = judged(reader, section.text("tester_header"), values::header_name);
     settings.tester_header = tester.map(|name| name.value);
+    settings.edge = read_edge(reader, &section);
     section.finish();
     RouterEntry {
         settings,

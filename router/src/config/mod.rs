@@ -8,6 +8,7 @@
 
 mod comparison;
 mod document;
+mod edge;
 mod fault;
 mod policy;
 mod reader;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use sha2::{Digest, Sha256};
 
+pub use edge::{Edge, Rate, Tls};
 pub use fault::{Fault, Refused};
 pub use policy::{Fallback, Shadow};
 pub use trust::Promotion;
@@ -92,6 +94,8 @@ pub struct Settings {
     pub host: HostPolicy,
     /// Peers whose `X-Forwarded-*` and `Forwarded` are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// How much of a client is taken.
+    pub edge: Edge,
     /// The database of evidence and audit log; `sqlite:` with a relative path means beside the config file.
     pub state: String,
     /// The file that holds the operators' token; a relative path means beside the config file.

@@ -104,6 +104,7 @@ fn is_hop_by_hop(name: &str) -> bool {
             | "te"
             | "transfer-encoding"
             | "upgrade"
+            | "http2-settings"
     )
 }
 

@@ -37,7 +37,7 @@ pub fn outbound(
         | "x-forwarded-proto" => false,
         "x-real-ip" => trusted,
         "traceparent" | "tracestate" => traced,
-        _ => trusted || !name.starts_with("x-forwarded-"),
+        _ => (trusted || !name.starts_with("x-forwarded-")) && !imitates(name),
     });
     let own_host = || HeaderValue::from_str(&upstream.authority).ok();
     let host = match settings.host {
@@ -65,6 +65,20 @@ pub fn outbound(
         to.insert(TE, HeaderValue::from_static("trailers"));
     }
     to
+}
+
+/// Whether a name becomes one of those that are ours to say, or that frame a message, where `_` and `-` are the same: CGI
+/// and its heirs (WSGI, Rack, PHP) cannot tell them apart.
+fn imitates(name: &str) -> bool {
+    let has_underscore = memchr::memchr(b'_', name.as_bytes()).is_some();
+    has_underscore && {
+        let name = name.replace('_', "-");
+        name.starts_with("x-forwarded")
+            || matches!(
+                name.as_str(),
+                "forwarded" | "x-real-ip" | "x-request-id" | "content-length" | "transfer-encoding"
+            )
+    }
 }
 
 /// Whether a list-valued field has a member.

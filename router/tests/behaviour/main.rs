@@ -11,10 +11,12 @@
 
 mod canary;
 mod check;
+mod corpus;
 mod fallback;
 mod faults;
 mod framing;
 mod headers;
+mod limits;
 mod overruling;
 mod paths;
 mod readings;
