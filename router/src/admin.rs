@@ -66,6 +66,7 @@ async fn config(state: web::Data<State>) -> HttpResponse {
         "age_seconds": age.as_secs(),
         "file_is_current": news.refused.is_none(),
         "refused": news.refused,
+        "state_database": if state.has_database() { "ready" } else { "waiting" },
     }))
 }
 

@@ -114,6 +114,7 @@ async fn get_ready(db: Db, operator: Arc<Operator>) {
     if is_out {
         tracing::info!("the state database can be used again");
     }
+    operator.state().note_database();
     if let Err(error) = operator.switcher().recover().await {
         tracing::warn!(%error, "the audit log is not mended yet; it will be before the next step forward");
     }

@@ -23,6 +23,7 @@ pub struct State {
     shadow: Shadow,
     findings: Arc<Findings>,
     is_draining: AtomicBool,
+    has_database: AtomicBool,
     limits: Arc<Limits>,
     news: Mutex<News>,
     /// When each route came into the mode it is in; absent means since the start.
@@ -51,6 +52,7 @@ impl State {
             shadow,
             findings,
             is_draining: AtomicBool::new(false),
+            has_database: AtomicBool::new(false),
             limits: Arc::default(),
             news,
             since: Mutex::default(),
@@ -133,6 +135,16 @@ impl State {
     /// Whether the router is about to stop.
     pub fn is_draining(&self) -> bool {
         self.is_draining.load(Ordering::Relaxed)
+    }
+
+    /// The state database is open and up to date.
+    pub fn note_database(&self) {
+        self.has_database.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the state database has been opened and brought up to date since the start.
+    pub fn has_database(&self) -> bool {
+        self.has_database.load(Ordering::Relaxed)
     }
 
     fn note(&self, news: News) {

@@ -63,6 +63,11 @@ async fn a_gibibyte_each_way_leaves_memory_alone() {
         .send("PUT /a HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\nx: warm\r\n\r\n")
         .await;
     drop(client);
+    // Opening the state database takes memory as well, once.
+    until("the state database", || async {
+        router.ask_admin("/config").await.1["state_database"] == "ready"
+    })
+    .await;
     let resting = router.memory("VmRSS");
     let mut client = router.connect().await;
     client
