@@ -71,7 +71,9 @@ impl Operations {
         match tokio::time::timeout(LAST_WORDS, flush).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the last seconds of evidence are not kept"),
-            Err(_) => tracing::warn!("the last seconds of evidence are not kept: the state database is too slow"),
+            Err(_) => {
+                tracing::warn!("the last seconds of evidence are not kept: the state database is too slow")
+            }
         }
         if !self.operator.switcher().written(LAST_WORDS).await {
             tracing::error!("the audit log is not complete: the state database cannot be written");

@@ -74,7 +74,11 @@ impl Bound {
         let admin = tokio::spawn(admin);
         let server = serve_clients(self.router_listener, &settings, &state)?;
         let handle = server.handle();
-        let reloading = tokio::task::spawn_local(reload::follow(Arc::clone(&state), file, operations.operator.switcher().clone()));
+        let reloading = tokio::task::spawn_local(reload::follow(
+            Arc::clone(&state),
+            file,
+            operations.operator.switcher().clone(),
+        ));
         tokio::task::spawn_local(async move {
             if let Err(error) = stop_signal().await {
                 tracing::error!(%error, "cannot listen for signals");

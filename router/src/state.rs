@@ -88,8 +88,14 @@ impl State {
     /// Serves from a new snapshot.
     pub fn replace(&self, snapshot: Snapshot) {
         self.note_modes(&self.snapshot().config, &snapshot.config);
-        self.findings
-            .retain(&snapshot.config.routes.iter().map(|route| route.name.as_str()).collect());
+        self.findings.retain(
+            &snapshot
+                .config
+                .routes
+                .iter()
+                .map(|route| route.name.as_str())
+                .collect(),
+        );
         self.current.store(Arc::new(snapshot));
         self.note(News {
             since: SystemTime::now(),
@@ -104,7 +110,10 @@ impl State {
     }
 
     fn note_modes(&self, before: &Config, after: &Config) {
-        let modes = before.routes.iter().map(|route| (route.name.as_str(), route.mode));
+        let modes = before
+            .routes
+            .iter()
+            .map(|route| (route.name.as_str(), route.mode));
         let modes: HashMap<&str, Mode> = modes.collect();
         let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
         for route in &after.routes {

@@ -7,6 +7,7 @@
 mod answer;
 mod check;
 mod indent;
+mod reference;
 mod routes;
 mod send;
 mod serve;
@@ -69,6 +70,8 @@ enum Command {
     Why(why::Why),
     /// Send one request and show who answered it, and why.
     Try(send::Try),
+    /// Print every key of the config file.
+    Reference(reference::Reference),
 }
 
 /// Where the config file is.
@@ -93,6 +96,7 @@ pub fn run() -> ExitCode {
         Command::Routes(command) => command.run(),
         Command::Why(command) => command.run(),
         Command::Try(command) => command.run(),
+        Command::Reference(command) => command.run(),
     }
 }
 

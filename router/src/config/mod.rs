@@ -12,6 +12,7 @@ mod edge;
 mod fault;
 mod policy;
 mod reader;
+pub mod reference;
 mod rules;
 mod trust;
 mod values;
@@ -26,8 +27,8 @@ use sha2::{Digest, Sha256};
 pub use edge::{Edge, Rate, Tls};
 pub use fault::{Fault, Refused};
 pub use policy::{Fallback, Shadow};
-pub use trust::Promotion;
 pub(crate) use reader::distance;
+pub use trust::Promotion;
 pub use values::{Percent, Sticky};
 
 use crate::certificate::Bounds;

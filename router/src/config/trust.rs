@@ -92,7 +92,9 @@ fn steps(reader: &Reader<'_>, section: &Section<'_>) -> Option<Vec<Percent>> {
         .map(|share| share.value)
         .collect();
     let rises = shares.windows(2).all(|pair| pair[0] < pair[1]);
-    let inside = shares.iter().all(|share| (1..10_000).contains(&share.threshold()));
+    let inside = shares
+        .iter()
+        .all(|share| (1..10_000).contains(&share.threshold()));
     if shares.is_empty() || !rises || !inside {
         let reason = "the steps must rise, above 0 and below 100".to_owned();
         reader.fault(&place, &entries.key, reason, remedy);

@@ -114,7 +114,10 @@ async fn take_step(operator: &Operator, route: &Route) {
     match operator.perform(&command).await {
         Ok(_) => {}
         Err(Refusal::Hold(certificate)) => {
-            let failing: Vec<&str> = certificate.failing().map(|criterion| criterion.name.as_str()).collect();
+            let failing: Vec<&str> = certificate
+                .failing()
+                .map(|criterion| criterion.name.as_str())
+                .collect();
             tracing::debug!(route = route.name, ?failing, "not promoted yet");
         }
         Err(error) => tracing::warn!(route = route.name, %error, "not promoted"),

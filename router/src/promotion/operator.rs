@@ -18,10 +18,10 @@ use crate::evidence::WindowTotals;
 use crate::evidence::store::Store;
 use crate::snapshot::Snapshot;
 use crate::state::State;
+use crate::switch::Change;
 use crate::switch::audit::{Action, Entry, Filter, Planned};
 use crate::switch::perform::{Switched, Switcher};
 use crate::switch::plan::{SwitchError, SwitchRequest, plan};
-use crate::switch::Change;
 
 /// What somebody wishes.
 #[derive(Debug, Clone)]
@@ -86,7 +86,9 @@ pub enum Refusal {
     #[error("a step against the certificate needs a reason; say why with --reason")]
     ReasonMissing,
     /// The evidence cannot be read.
-    #[error("the evidence cannot be read ({0}), and evidence that may be missing certifies nothing; mend the state database")]
+    #[error(
+        "the evidence cannot be read ({0}), and evidence that may be missing certifies nothing; mend the state database"
+    )]
     Evidence(String),
     /// The switch was refused.
     #[error(transparent)]
@@ -240,7 +242,12 @@ impl Operator {
         })
     }
 
-    async fn certify_step(&self, snapshot: &Snapshot, index: usize, step: Step) -> Result<Certificate, Refusal> {
+    async fn certify_step(
+        &self,
+        snapshot: &Snapshot,
+        index: usize,
+        step: Step,
+    ) -> Result<Certificate, Refusal> {
         let route = &snapshot.config.routes[index];
         let subject = Subject {
             route: route.name.clone(),
@@ -251,7 +258,10 @@ impl Operator {
         };
         let last = self.last_switch(&route.name).await?;
         let since = last.map_or(SystemTime::UNIX_EPOCH, |entry| {
-            SystemTime::from(DateTime::<chrono::Utc>::from_naive_utc_and_offset(entry.at, chrono::Utc))
+            SystemTime::from(DateTime::<chrono::Utc>::from_naive_utc_and_offset(
+                entry.at,
+                chrono::Utc,
+            ))
         });
         let window = self.window(&subject, since).await?;
         Ok(certify(

@@ -63,10 +63,7 @@ pub fn next(config: &Config, route: &Route) -> Result<Step, Obstacle> {
         Mode::Canary(share) => above(share).map_or(Mode::Service, Mode::Canary),
         Mode::Service => return Err(Obstacle::AtTheEnd),
     };
-    Ok(Step {
-        from: route.mode,
-        to,
-    })
+    Ok(Step { from: route.mode, to })
 }
 
 /// The mode of a route that is taken back: the side that has all the data answers. For reads of a service that owns the

@@ -17,9 +17,9 @@ use std::collections::{HashMap, HashSet};
 
 use toml_edit::Document;
 
+use super::Change;
 use super::locate::{Entry, entries};
 use super::patch::{apply, mode_patch, percent_patches};
-use super::Change;
 use crate::config::Mode;
 use crate::config::{Percent, distance};
 

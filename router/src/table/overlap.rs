@@ -89,7 +89,11 @@ fn conflict(
         Relation::Crossing => {
             let method = earlier.1.methods.shared(&later.1.methods)?;
             let meet = meet(&earlier.1.segments, &later.1.segments);
-            let candidates: Vec<_> = tree.meeting(&meet).into_iter().map(|index| rules[index]).collect();
+            let candidates: Vec<_> = tree
+                .meeting(&meet)
+                .into_iter()
+                .map(|index| rules[index])
+                .collect();
             if is_ruled(&meet, earlier, later, &candidates) {
                 return None;
             }
@@ -240,7 +244,11 @@ mod tests {
         let mut texts = Vec::new();
         for first in segments {
             for second in segments.iter().chain(&["{*rest}", ""]) {
-                texts.push(format!("GET /{first}/{second}").replace("{y}/{y}", "{x}/{y}").replace("{x}/{x}", "{x}/{y}"));
+                texts.push(
+                    format!("GET /{first}/{second}")
+                        .replace("{y}/{y}", "{x}/{y}")
+                        .replace("{x}/{x}", "{x}/{y}"),
+                );
                 texts.push(format!("PUT /{second}"));
             }
         }

@@ -5,12 +5,12 @@ use std::time::Instant;
 use diesel::connection::SimpleConnection;
 
 use super::*;
+use crate::config::Mode;
 use crate::config::Percent;
+use crate::switch::Change;
 use crate::switch::audit::{Entry, Filter};
 use crate::switch::databases::Database;
 use crate::switch::file::sha256;
-use crate::config::Mode;
-use crate::switch::Change;
 
 mod crash;
 mod log_down;
@@ -245,11 +245,7 @@ async fn a_caller_who_goes_away_changes_nothing_about_the_switch() {
     let mut lock = lock.connect().unwrap();
     lock.batch_execute("BEGIN IMMEDIATE").unwrap();
     {
-        let mut switch = Box::pin(
-            bench
-                .switcher
-                .perform(request(Action::Set, "get", Mode::Service)),
-        );
+        let mut switch = Box::pin(bench.switcher.perform(request(Action::Set, "get", Mode::Service)));
         let temporary = bench.path.with_file_name(".banyan.toml.banyan-new");
         while !temporary.exists() {
             assert!(timeout(Duration::from_millis(1), &mut switch).await.is_err());

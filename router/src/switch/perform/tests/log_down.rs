@@ -46,10 +46,7 @@ async fn a_revert_overtakes_a_step_forward_that_waits_for_a_database_that_hangs(
     let lock = database.open();
     let mut lock = lock.connect().unwrap();
     lock.batch_execute("BEGIN IMMEDIATE").unwrap();
-    let (switcher, wish) = (
-        bench.switcher.clone(),
-        request(Action::Set, "get", Mode::Service),
-    );
+    let (switcher, wish) = (bench.switcher.clone(), request(Action::Set, "get", Mode::Service));
     let forward = tokio::spawn(async move { switcher.perform(wish).await });
     let temporary = bench.path.with_file_name(".banyan.toml.banyan-new");
     while !temporary.exists() {
