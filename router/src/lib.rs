@@ -20,7 +20,8 @@
 //!    piece ([`forward::answer`]); when it has ended, the connection goes back to the pool. If there is no answer, the
 //!    client gets a [`problem`] whose type says that it was the router who spoke.
 //!
-//! Beside that: [`reload`] follows the file and swaps the snapshot, [`admin`] tells operators what is being served, [`cli`]
+//! Beside that: [`reload`] follows the file and swaps the snapshot, [`switch`] edits the file by command and writes down
+//! who did what and why, [`admin`] tells operators what is being served, [`cli`]
 //! is the command line, and `banyan why` walks steps 3's path without sending anything.
 //!
 //! Architecture Invariants: nothing but [`forward::convert`] knows both `http` versions; nothing but [`forward`] knows the

@@ -178,7 +178,7 @@ impl Inner {
         };
         let is_recorded = self.end(intent, &made.planned, outcome, detail).await;
         put?;
-        course.known = Known::of(&made.config);
+        course.known = made.after.clone();
         Ok(switched(made, entry, true, is_recorded))
     }
 
