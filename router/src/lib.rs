@@ -23,7 +23,8 @@
 //! 6. What happened is counted ([`notes`]), and a sample of the monolith's answers is compared with the service's, off the
 //!    answer's path ([`shadow`], [`compare`]). Both become [`evidence`], on which a [`certificate`] rests.
 //!
-//! Beside that: [`reload`] follows the file and swaps the snapshot, [`admin`] tells operators what is being served, [`cli`]
+//! Beside that: [`reload`] follows the file and swaps the snapshot, [`switch`] edits the file by command and writes down
+//! who did what and why, [`admin`] tells operators what is being served, [`cli`]
 //! is the command line, and `banyan why` walks steps 3's path without sending anything.
 //!
 //! Architecture Invariants: nothing but [`forward::convert`] knows both `http` versions; nothing but [`forward`] (and the shadow's [`shadow::fetch`]) knows the

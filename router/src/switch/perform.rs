@@ -167,7 +167,13 @@ impl Inner {
         }
         let intent = self.begin(&made.planned, is_way_back).await?;
         let (expected, text) = (made.planned.hash_before.clone(), made.text.clone());
-        let put = blocking(move || Ok(turn.put(&expected, &text)?)).await;
+        // The turn goes on until the outcome is written: nobody else begins before this one is told.
+        let (_turn, put) = blocking(move || {
+            let mut turn = turn;
+            let put = turn.put(&expected, &text).map_err(SwitchError::from);
+            Ok((turn, put))
+        })
+        .await?;
         let (outcome, detail) = match &put {
             Ok(()) => (Outcome::Done, String::new()),
             Err(error) => (Outcome::NotDone, error.to_string()),
@@ -178,7 +184,7 @@ impl Inner {
         };
         let is_recorded = self.end(intent, &made.planned, outcome, detail).await;
         put?;
-        course.known = Known::of(&made.config);
+        course.known = made.after.clone();
         Ok(switched(made, entry, true, is_recorded))
     }
 

@@ -69,6 +69,8 @@ pub struct Plan {
     pub config: Config,
     /// The file as it was found.
     pub(super) before: Known,
+    /// The file as it will be.
+    pub(super) after: Known,
 }
 
 /// The modes that a version of the file gives its routes.
@@ -111,6 +113,7 @@ pub fn plan(file: &str, bytes: &[u8], request: &SwitchRequest) -> Result<Plan, S
         text,
         config,
         before,
+        after,
     })
 }
 
