@@ -72,7 +72,7 @@ impl Operations {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the last seconds of evidence are not kept"),
             Err(_) => {
-                tracing::warn!("the last seconds of evidence are not kept: the state database is too slow")
+                tracing::warn!("the last seconds of evidence are not kept: the state database is too slow");
             }
         }
         if !self.operator.switcher().written(LAST_WORDS).await {

@@ -25,7 +25,7 @@ impl<'r> Tree<'r> {
             None => self.ends.push(index),
             Some((Segment::Rest(_), _)) => self.rests.push(index),
             Some((Segment::Literal(text), more)) => {
-                self.literals.entry(text).or_default().insert(more, index)
+                self.literals.entry(text).or_default().insert(more, index);
             }
             Some((Segment::Parameter(_), more)) => {
                 self.parameter.get_or_insert_default().insert(more, index);
