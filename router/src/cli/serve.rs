@@ -68,10 +68,6 @@ impl Serve {
                 return ExitCode::FAILURE;
             }
         };
-        say(&format!(
-            "listening router={} admin={}",
-            bound.router, bound.admin
-        ));
         tracing::info!(
             router = %bound.router,
             admin = %bound.admin,
@@ -80,6 +76,10 @@ impl Serve {
             workers = config.router.workers,
             "listening"
         );
+        say(&format!(
+            "listening router={} admin={}",
+            bound.router, bound.admin
+        ));
         let findings = Arc::new(Findings::new(Arc::new(Evidence::new(EVIDENCE_KEPT))));
         let shadow = match shadow::run::start(Arc::clone(&findings)) {
             Ok(shadow) => shadow,
