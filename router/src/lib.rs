@@ -31,10 +31,12 @@
 
 pub mod admin;
 pub mod attempt;
+pub mod carrier;
 pub mod certificate;
 pub mod choose;
 pub mod cli;
 pub mod client;
+pub mod clients;
 pub mod clock;
 pub mod compare;
 pub mod config;
@@ -43,6 +45,7 @@ pub mod exchange;
 pub mod expect;
 pub mod form;
 pub mod forward;
+pub mod http2;
 pub mod identity;
 pub mod limits;
 pub mod notes;
@@ -62,6 +65,7 @@ pub mod state;
 pub mod stream;
 pub mod strict;
 pub mod table;
+pub mod tls;
 pub mod upgrade;
 pub mod watch;
 pub mod worker;

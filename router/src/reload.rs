@@ -182,6 +182,8 @@ fn needing_restart(before: &Settings, after: &Settings) -> Vec<&'static str> {
     };
     note(before.listen != after.listen, "listen");
     note(before.admin != after.admin, "admin");
+    let tls = |settings: &Settings| settings.edge.tls.as_ref().map(|tls| tls.listen);
+    note(tls(before) != tls(after), "tls.listen");
     note(before.workers != after.workers, "workers");
     note(before.keep_alive != after.keep_alive, "keep_alive");
     note(before.max_connections != after.max_connections, "max_connections");

@@ -3,7 +3,7 @@
 //! For the exchanges that it runs. Workers share the current snapshot and nothing else.
 
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,6 +77,20 @@ impl Worker {
             }
         });
         worker
+    }
+
+    /// The worker of this thread, started if there is none yet.
+    pub fn here(start: impl FnOnce() -> Rc<Self>) -> Rc<Self> {
+        thread_local! {
+            static HERE: RefCell<Weak<Worker>> = RefCell::default();
+        }
+        HERE.with_borrow_mut(|here| {
+            here.upgrade().unwrap_or_else(|| {
+                let worker = start();
+                *here = Rc::downgrade(&worker);
+                worker
+            })
+        })
     }
 
     /// The snapshot to serve a request from.

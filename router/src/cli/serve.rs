@@ -68,8 +68,12 @@ impl Serve {
                 return ExitCode::FAILURE;
             }
         };
+        let tls = bound
+            .tls
+            .map(|address| format!(" tls={address}"))
+            .unwrap_or_default();
         say(&format!(
-            "listening router={} admin={}",
+            "listening router={} admin={}{tls}",
             bound.router, bound.admin
         ));
         tracing::info!(
