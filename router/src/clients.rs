@@ -79,7 +79,14 @@ impl Making {
     /// This thread's worker. Runs once for each port on each worker's thread.
     fn worker(&self) -> Rc<Worker> {
         let state = &self.state;
-        Worker::here(|| Worker::start(state.current(), state.shadow().clone(), state.limits()))
+        Worker::here(|| {
+            Worker::start(
+                state.current(),
+                state.shadow().clone(),
+                state.limits(),
+                state.draining(),
+            )
+        })
     }
 }
 

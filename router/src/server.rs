@@ -6,16 +6,16 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Settings;
+use crate::handover::{self, Offer, Ports, Predecessor};
 use crate::state::State;
 use crate::tls::{Certificates, TlsError};
-use crate::{admin, clients, reload};
+use crate::{admin, clients, drain, reload};
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4096;
@@ -31,14 +31,7 @@ pub struct Bound {
     pub admin: SocketAddr,
     ports: Ports,
     certificates: Option<Arc<Certificates>>,
-}
-
-/// The sockets.
-#[derive(Debug)]
-struct Ports {
-    router: TcpListener,
-    admin: TcpListener,
-    tls: Option<TcpListener>,
+    predecessor: Option<Predecessor>,
 }
 
 /// Why the router cannot start.
@@ -52,6 +45,14 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// The sockets could not be taken over.
+    #[error("cannot take over from the router at {path}: {source}; it goes on")]
+    TakeOver {
+        /// Where it was asked.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// The certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -60,37 +61,64 @@ pub enum StartError {
 impl Bound {
     /// Reads the certificate, if there is to be TLS, and binds the ports.
     pub fn bind(settings: &Settings) -> Result<Self, StartError> {
-        let certificates = settings.edge.tls.as_ref().map(Certificates::load).transpose()?;
-        let listen = |address| listen(address).map_err(|source| StartError::Bind { address, source });
-        let ports = Ports {
-            router: listen(settings.listen)?,
-            admin: listen(settings.admin)?,
-            tls: settings
-                .edge
-                .tls
-                .as_ref()
-                .map(|tls| listen(tls.listen))
-                .transpose()?,
-        };
-        Self::of(ports, certificates).map_err(|source| StartError::Bind {
-            address: settings.listen,
-            source,
-        })
+        let certificates = certificates(settings)?;
+        Self::of(settings, None, certificates, None)
     }
 
-    fn of(ports: Ports, certificates: Option<Arc<Certificates>>) -> io::Result<Self> {
+    /// The same, but with the sockets of the router that is asked at `path`, if one is there. It goes on until this one
+    /// serves. Ports that are configured otherwise by now are bound anew.
+    pub fn take_over(settings: &Settings, path: &Path) -> Result<Self, StartError> {
+        let certificates = certificates(settings)?;
+        let taken = handover::take_over(path).map_err(|source| StartError::TakeOver {
+            path: path.to_owned(),
+            source,
+        })?;
+        match taken {
+            Some((ports, predecessor)) => Self::of(settings, Some(ports), certificates, Some(predecessor)),
+            None => {
+                tracing::info!(path = %path.display(), "there is no router to take over from");
+                Self::of(settings, None, certificates, None)
+            }
+        }
+    }
+
+    fn of(
+        settings: &Settings,
+        taken: Option<Ports>,
+        certificates: Option<Arc<Certificates>>,
+        predecessor: Option<Predecessor>,
+    ) -> Result<Self, StartError> {
+        let (router, admin, tls) = match taken {
+            Some(ports) => (Some(ports.router), Some(ports.admin), ports.tls),
+            None => (None, None, None),
+        };
+        let secure = settings.edge.tls.as_ref();
+        let ports = Ports {
+            router: fitting(router, settings.listen)?,
+            admin: fitting(admin, settings.admin)?,
+            tls: secure.map(|secure| fitting(tls, secure.listen)).transpose()?,
+        };
+        let address = |listener: &TcpListener, asked| {
+            listener.local_addr().map_err(|source| StartError::Bind {
+                address: asked,
+                source,
+            })
+        };
+        let tls = ports.tls.as_ref().map(|tls| address(tls, settings.listen));
         Ok(Self {
-            router: ports.router.local_addr()?,
-            tls: ports.tls.as_ref().map(TcpListener::local_addr).transpose()?,
-            admin: ports.admin.local_addr()?,
+            router: address(&ports.router, settings.listen)?,
+            tls: tls.transpose()?,
+            admin: address(&ports.admin, settings.admin)?,
             ports,
             certificates,
+            predecessor,
         })
     }
 
-    /// Serves until a signal says stop, then lets running exchanges end.
+    /// Serves until a signal or a successor says stop, then lets running exchanges end.
     pub async fn serve(self, state: Arc<State>, file: PathBuf) -> io::Result<()> {
         let settings = state.snapshot().config.router.clone();
+        let offer = offer(&self.ports, &settings, &file);
         let admin = admin::serve(self.ports.admin, Arc::clone(&state))?;
         let admin_handle = admin.handle();
         let admin = tokio::spawn(admin);
@@ -101,17 +129,15 @@ impl Bound {
         if let Some(certificates) = self.certificates {
             tokio::task::spawn_local(certificates.follow(Arc::clone(&state)));
         }
-        let handle = server.handle();
         let reloading = tokio::task::spawn_local(reload::follow(Arc::clone(&state), file));
-        tokio::task::spawn_local(async move {
-            if let Err(error) = stop_signal().await {
-                tracing::error!(%error, "cannot listen for signals");
-                return std::future::pending().await;
+        let ending = drain::follow(offer, state, server.handle(), admin_handle.clone(), settings);
+        tokio::task::spawn_local(ending);
+        if let Some(predecessor) = self.predecessor {
+            // It is still there, or has gone by itself: either way this router serves.
+            if let Err(error) = predecessor.dismiss() {
+                tracing::warn!(%error, "the router before this one has gone without being told to");
             }
-            tracing::info!(limit = ?settings.shutdown_timeout, "stopping: no new connections, running exchanges may end");
-            state.start_draining();
-            handle.stop(true).await;
-        });
+        }
         let ended = server.await;
         reloading.abort();
         admin_handle.stop(false).await;
@@ -122,6 +148,33 @@ impl Bound {
     }
 }
 
+fn certificates(settings: &Settings) -> Result<Option<Arc<Certificates>>, TlsError> {
+    settings.edge.tls.as_ref().map(Certificates::load).transpose()
+}
+
+/// Without it the router serves all the same, but cannot be taken over from.
+fn offer(ports: &Ports, settings: &Settings, file: &Path) -> Option<Offer> {
+    let path = handover::path(settings.edge.handover_socket.as_deref(), file);
+    let offer = Offer::begin(ports, &path);
+    offer
+        .inspect_err(|error| {
+            tracing::warn!(path = %path.display(), %error, "no successor can take over: see router.handover_socket");
+        })
+        .ok()
+}
+
+/// The socket that was taken over, if it is where it should be, or a new one.
+fn fitting(taken: Option<TcpListener>, address: SocketAddr) -> Result<TcpListener, StartError> {
+    let is_fitting = |taken: &TcpListener| {
+        let bound = taken.local_addr().ok();
+        bound.is_some_and(|bound| bound == address || (address.port() == 0 && bound.ip() == address.ip()))
+    };
+    match taken.filter(is_fitting) {
+        Some(taken) => Ok(taken),
+        None => listen(address).map_err(|source| StartError::Bind { address, source }),
+    }
+}
+
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
@@ -129,13 +182,4 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
-}
-
-async fn stop_signal() -> io::Result<()> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
 }

@@ -21,7 +21,7 @@ pub struct State {
     current: Current,
     shadow: Shadow,
     findings: Arc<Findings>,
-    is_draining: AtomicBool,
+    is_draining: Arc<AtomicBool>,
     limits: Arc<Limits>,
     news: Mutex<News>,
 }
@@ -46,7 +46,7 @@ impl State {
             current: Arc::new(ArcSwap::from_pointee(snapshot)),
             shadow,
             findings,
-            is_draining: AtomicBool::new(false),
+            is_draining: Arc::default(),
             limits: Arc::default(),
             news,
         })
@@ -100,6 +100,11 @@ impl State {
     /// From now on no new requests are wanted.
     pub fn start_draining(&self) {
         self.is_draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Where workers see that.
+    pub fn draining(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_draining)
     }
 
     /// Whether the router is about to stop.

@@ -28,3 +28,4 @@ mod shadow_faults;
 mod streaming;
 mod support;
 mod switching;
+mod takeover;

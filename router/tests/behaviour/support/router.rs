@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::Arc;
 
 use tempfile::TempDir;
 
@@ -20,7 +21,7 @@ pub(crate) struct Router {
     pub(crate) tls: Option<SocketAddr>,
     pub(crate) file: PathBuf,
     process: Child,
-    _folder: TempDir,
+    folder: Arc<TempDir>,
 }
 
 /// A config for two upstreams with one module whose routes are given. `router` goes into `[router]`.
@@ -58,8 +59,17 @@ impl Router {
     }
 
     fn start_in(folder: TempDir, config: &str, level: &str, log: Stdio) -> Self {
+        std::fs::write(folder.path().join("banyan.toml"), config).unwrap();
+        Self::start_with(Arc::new(folder), &[], level, log)
+    }
+
+    /// Starts a router that takes this one's ports over, and waits until it has them.
+    pub(crate) fn successor(&self) -> Self {
+        Self::start_with(Arc::clone(&self.folder), &["--takeover"], "off", Stdio::inherit())
+    }
+
+    fn start_with(folder: Arc<TempDir>, arguments: &[&str], level: &str, log: Stdio) -> Self {
         let file = folder.path().join("banyan.toml");
-        std::fs::write(&file, config).unwrap();
         let mut process = Command::new(BANYAN)
             .args([
                 "serve",
@@ -70,6 +80,7 @@ impl Router {
                 "--config",
             ])
             .arg(&file)
+            .args(arguments)
             .env("RUST_LOG", level)
             .stdout(Stdio::piped())
             .stderr(log)
@@ -91,7 +102,7 @@ impl Router {
             tls,
             file,
             process,
-            _folder: folder,
+            folder,
         }
     }
 
