@@ -5,7 +5,7 @@
 //! exchanges end, and the process with them.
 //!
 //! When a successor serves ([`crate::handover`]) it is much the same, but new connections are the successor's at once, and
-//! those that stand have a [`LAST_CALL`]: a client that asks within it is told on its answer to connect anew, rather than
+//! those that stand have a second for a last call: a client that asks within it is told on its answer to connect anew, rather than
 //! finding its connection closed while its request is on the way.
 
 use std::io;

@@ -120,7 +120,7 @@ impl Offer {
     /// Waits until a successor serves. Never, if this process can no longer be asked.
     pub async fn taken(&mut self) {
         if (&mut self.taken).await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }
@@ -168,12 +168,7 @@ fn hand_over(mut stream: &UnixStream, ports: &Mutex<Option<Ports>>) -> io::Resul
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_SOCKETS))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
         ancillary.push(SendAncillaryMessage::ScmRights(&handles));
-        sendmsg(
-            stream,
-            &[IoSlice::new(&[b'+'])],
-            &mut ancillary,
-            SendFlags::empty(),
-        )?;
+        sendmsg(stream, &[IoSlice::new(b"+")], &mut ancillary, SendFlags::empty())?;
     }
     tracing::info!(
         successor = peer.pid.as_raw_nonzero().get(),

@@ -5,8 +5,7 @@
 //! cancelled, and knows no trailers. Each request is handed to the same [`exchange::serve`] as one by HTTP/1.1, in actix's
 //! form, and the answer taken back.
 //!
-//! What is bounded: streams at a time, the head, bytes that wait for a slow upstream ([`CONNECTION_WINDOW`] for the whole
-//! connection), bytes that wait for a slow client, resets in a row (by the h2 crate). A connection without streams is closed
+//! What is bounded: streams at a time, the head, bytes that wait for a slow upstream (512 KiB for the whole connection), bytes that wait for a slow client, resets in a row (by the h2 crate). A connection without streams is closed
 //! after `keep_alive`, one on which no stream moves after `idle_timeout`.
 //!
 //! What becomes HTTP/1.1 behind us must be unmistakable there: lengths are checked to be one and a number, cookies are put

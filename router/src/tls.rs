@@ -1,7 +1,7 @@
 //! TLS on the clients' second port: the certificate, and its replacement while the router runs.
 //!
-//! For the server. Certificates are renewed by tools that replace two files and signal nobody. So both are read every
-//! [`PERIOD`], like the config ([`crate::reload`]), and a pair that fits together is taken for the handshakes that follow;
+//! For the server. Certificates are renewed by tools that replace two files and signal nobody. So both are read twice a
+//! second, like the config ([`crate::reload`]), and a pair that fits together is taken for the handshakes that follow;
 //! connections that stand keep what they have. A pair that does not fit (the tool is between the two files) or cannot be
 //! read changes nothing, and is complained of once. Nothing of a key is ever logged.
 //!
