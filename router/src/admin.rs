@@ -12,15 +12,18 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use serde_json::json;
 
 use crate::problem::MEDIA_TYPE;
+use crate::promotion::operator::Operator;
 use crate::report;
 use crate::state::State;
 
 /// Serves the admin port.
-pub fn serve(listener: TcpListener, state: Arc<State>) -> io::Result<Server> {
-    let state = web::Data::from(state);
+pub fn serve(listener: TcpListener, operator: Arc<Operator>) -> io::Result<Server> {
+    let state = web::Data::from(Arc::clone(operator.state()));
+    let operator = web::Data::from(operator);
     let server = HttpServer::new(move || {
         App::new()
             .app_data(state.clone())
+            .app_data(operator.clone())
             .route("/health/live", web::get().to(live))
             .route("/health/ready", web::get().to(ready))
             .route("/routes", web::get().to(routes))
@@ -63,6 +66,7 @@ async fn config(state: web::Data<State>) -> HttpResponse {
         "age_seconds": age.as_secs(),
         "file_is_current": news.refused.is_none(),
         "refused": news.refused,
+        "state_database": if state.has_database() { "ready" } else { "waiting" },
     }))
 }
 

@@ -162,7 +162,7 @@ mod tests {
     fn a_budget_grants_its_share_and_its_floor_and_no_more() {
         let settings = Fallback {
             retry_floor: 3,
-            retry_ratio: Percent::of_hundredths(2_000),
+            retry_ratio: Percent::of(2_000),
             ..Fallback::default()
         };
         let (budget, clock) = (Budget::default(), Clock::new());

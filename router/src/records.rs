@@ -1,4 +1,7 @@
-//! The router's own database: where its audit log and its evidence are kept.
+//! The router's own database: what it has to remember over a restart.
+//!
+//! For whoever opens it. SQLite by default; PostgreSQL when several routers share what they know. Each part of the router
+//! brings its own migrations and reads its own tables alone.
 
 use chassis::db::Migrations;
 use diesel_migrations::EmbeddedMigrations;

@@ -5,6 +5,7 @@
 //! half-written is not mistaken for a shorter one. It is taken whole or not at all: a file with a mistake changes nothing,
 //! and its mistakes are logged once, with their lines.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,8 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use crate::config::{Config, Module, Refused, Route, Settings};
 use crate::snapshot::Snapshot;
 use crate::state::State;
+use crate::switch::file::sha256;
+use crate::switch::perform::Switcher;
 
 /// How often the file is read.
 pub const PERIOD: Duration = Duration::from_millis(500);
@@ -22,7 +25,7 @@ pub const PERIOD: Duration = Duration::from_millis(500);
 const SETTLING: Duration = Duration::from_millis(30);
 
 /// Follows the file for as long as the router runs.
-pub async fn follow(state: Arc<State>, file: PathBuf) {
+pub async fn follow(state: Arc<State>, file: PathBuf, switcher: Switcher) {
     let mut period = interval(PERIOD);
     period.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut hangup = signal(SignalKind::hangup()).inspect_err(|error| {
@@ -40,7 +43,7 @@ pub async fn follow(state: Arc<State>, file: PathBuf) {
             continue;
         };
         is_first = false;
-        judge(&state, &file, &found);
+        judge(&state, &file, &found, &switcher).await;
         judged = found;
     }
 }
@@ -77,7 +80,7 @@ async fn read_settled(file: &Path, judged: &Content, is_first: bool) -> Option<C
     None
 }
 
-fn judge(state: &State, file: &Path, content: &Content) {
+async fn judge(state: &State, file: &Path, content: &Content, switcher: &Switcher) {
     let name = file.display().to_string();
     let config = match content {
         Ok(bytes) => Config::parse(&name, bytes),
@@ -90,8 +93,16 @@ fn judge(state: &State, file: &Path, content: &Content) {
             }
             state.judge(None);
         }
-        Ok(config) => take(state, config),
-        Err(refused) => refuse(state, refused),
+        Ok(config) => {
+            let taken = config.clone();
+            take(state, config);
+            switcher.note_reload(&taken).await;
+        }
+        Err(refused) => {
+            let hash = content.as_ref().map_or(String::new(), |bytes| sha256(bytes));
+            switcher.note_refused(&refused, &hash).await;
+            refuse(state, refused);
+        }
     }
 }
 
@@ -122,7 +133,11 @@ fn take(state: &State, config: Config) {
 
 /// One line for each route that comes, goes, or is served otherwise.
 fn changes(before: &Config, after: &Config) -> Vec<String> {
-    let find = |config: &Config, name: &str| config.routes.iter().position(|route| route.name == name);
+    let by_name = |config: &Config| -> HashMap<String, usize> {
+        let routes = config.routes.iter().enumerate();
+        routes.map(|(at, route)| (route.name.clone(), at)).collect()
+    };
+    let (known, wanted) = (by_name(before), by_name(after));
     let module =
         |config: &Config, route: &Route| -> Option<Module> { config.modules.get(route.module).cloned() };
     let service = |config: &Config, route: &Route| {
@@ -134,7 +149,7 @@ fn changes(before: &Config, after: &Config) -> Vec<String> {
     };
     let mut lines = Vec::new();
     for route in &after.routes {
-        let Some(old) = find(before, &route.name).map(|at| &before.routes[at]) else {
+        let Some(old) = known.get(&route.name).map(|at| &before.routes[*at]) else {
             lines.push(format!(
                 "route {}: new, {} → {}",
                 route.name, route.rule, route.mode
@@ -167,7 +182,7 @@ fn changes(before: &Config, after: &Config) -> Vec<String> {
     let gone = before
         .routes
         .iter()
-        .filter(|route| find(after, &route.name).is_none());
+        .filter(|route| !wanted.contains_key(&route.name));
     lines.extend(gone.map(|route| format!("route {}: gone, its requests go to the monolith", route.name)));
     lines
 }

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
-use crate::config::{Config, Mode};
+use crate::config::Config;
 use crate::evidence::Counts;
 use crate::state::State;
 
@@ -12,17 +12,13 @@ use crate::state::State;
 pub fn routes(config: &Config) -> Value {
     let routes = config.routes.iter().map(|route| {
         let module = &config.modules[route.module];
-        let percent = match route.mode {
-            Mode::Canary(percent) => Some(percent),
-            Mode::Monolith | Mode::Shadow | Mode::Service => None,
-        };
         json!({
             "name": route.name,
             "module": module.name,
             "match": route.rule.to_string(),
             "host": route.host.as_ref().map(ToString::to_string),
             "mode": route.mode.word(),
-            "percent": percent,
+            "percent": route.mode.percent(),
             "sticky": route.sticky.to_string(),
             "service": module.service.map(|index| config.upstreams[index].name.as_str()),
             "line": route.line,

@@ -13,6 +13,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::Settings;
 use crate::handover::{self, Offer, Ports, Predecessor};
+use crate::operations::Operations;
 use crate::state::State;
 use crate::tls::{Certificates, TlsError};
 use crate::{admin, clients, drain, reload};
@@ -119,7 +120,8 @@ impl Bound {
     pub async fn serve(self, state: Arc<State>, file: PathBuf) -> io::Result<()> {
         let settings = state.snapshot().config.router.clone();
         let offer = offer(&self.ports, &settings, &file);
-        let admin = admin::serve(self.ports.admin, Arc::clone(&state))?;
+        let operations = Operations::start(&state, &file).map_err(io::Error::other)?;
+        let admin = admin::serve(self.ports.admin, Arc::clone(&operations.operator))?;
         let admin_handle = admin.handle();
         let admin = tokio::spawn(admin);
         let config = self.certificates.as_ref().map(Certificates::server_config);
@@ -129,7 +131,8 @@ impl Bound {
         if let Some(certificates) = self.certificates {
             tokio::task::spawn_local(certificates.follow(Arc::clone(&state)));
         }
-        let reloading = tokio::task::spawn_local(reload::follow(Arc::clone(&state), file));
+        let switcher = operations.operator.switcher().clone();
+        let reloading = tokio::task::spawn_local(reload::follow(Arc::clone(&state), file, switcher));
         let ending = drain::follow(offer, state, server.handle(), admin_handle.clone(), settings);
         tokio::task::spawn_local(ending);
         if let Some(predecessor) = self.predecessor {
@@ -140,6 +143,7 @@ impl Bound {
         }
         let ended = server.await;
         reloading.abort();
+        operations.stop().await;
         admin_handle.stop(false).await;
         // It has been told to stop; how it did so changes nothing any more.
         let _ended = admin.await;

@@ -2,13 +2,14 @@
 //!
 //! For the workers (the current snapshot), the reload (which replaces it) and the admin port (which shows it).
 
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 
-use crate::config::Refused;
+use crate::config::{Config, Mode, Refused};
 use crate::limits::Limits;
 use crate::shadow::Shadow;
 use crate::shadow::findings::Findings;
@@ -22,8 +23,12 @@ pub struct State {
     shadow: Shadow,
     findings: Arc<Findings>,
     is_draining: Arc<AtomicBool>,
+    has_database: AtomicBool,
     limits: Arc<Limits>,
     news: Mutex<News>,
+    /// When each route came into the mode it is in; absent means since the start.
+    since: Mutex<HashMap<String, SystemTime>>,
+    began: SystemTime,
 }
 
 /// What became of the config file.
@@ -47,8 +52,11 @@ impl State {
             shadow,
             findings,
             is_draining: Arc::default(),
+            has_database: AtomicBool::new(false),
             limits: Arc::default(),
             news,
+            since: Mutex::default(),
+            began: SystemTime::now(),
         })
     }
 
@@ -79,11 +87,42 @@ impl State {
 
     /// Serves from a new snapshot.
     pub fn replace(&self, snapshot: Snapshot) {
+        self.note_modes(&self.snapshot().config, &snapshot.config);
+        self.findings.retain(
+            &snapshot
+                .config
+                .routes
+                .iter()
+                .map(|route| route.name.as_str())
+                .collect(),
+        );
         self.current.store(Arc::new(snapshot));
         self.note(News {
             since: SystemTime::now(),
             refused: None,
         });
+    }
+
+    /// When a route came into the mode it is in, or the router began.
+    pub fn since(&self, route: &str) -> SystemTime {
+        let since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        since.get(route).copied().unwrap_or(self.began)
+    }
+
+    fn note_modes(&self, before: &Config, after: &Config) {
+        let modes = before
+            .routes
+            .iter()
+            .map(|route| (route.name.as_str(), route.mode));
+        let modes: HashMap<&str, Mode> = modes.collect();
+        let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        for route in &after.routes {
+            if modes.get(route.name.as_str()) != Some(&route.mode) {
+                since.insert(route.name.clone(), SystemTime::now());
+            }
+        }
+        let names: HashSet<&str> = after.routes.iter().map(|route| route.name.as_str()).collect();
+        since.retain(|name, _| names.contains(name.as_str()));
     }
 
     /// Notes that the file as it is now is not taken, or is again what is being served from.
@@ -110,6 +149,16 @@ impl State {
     /// Whether the router is about to stop.
     pub fn is_draining(&self) -> bool {
         self.is_draining.load(Ordering::Relaxed)
+    }
+
+    /// The state database is open and up to date.
+    pub fn note_database(&self) {
+        self.has_database.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the state database has been opened and brought up to date since the start.
+    pub fn has_database(&self) -> bool {
+        self.has_database.load(Ordering::Relaxed)
     }
 
     fn note(&self, news: News) {

@@ -7,6 +7,7 @@
 //! Architecture invariant: nothing here names a product, an order or any other word of the shop.
 
 pub mod auth;
+pub mod build;
 pub mod cli;
 pub mod client;
 pub mod config;

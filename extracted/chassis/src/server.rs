@@ -16,6 +16,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_actix_web::AppExt;
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use crate::build;
 use crate::extract::BodyLimit;
 use crate::health::{self, Readiness};
 use crate::problem::Problem;
@@ -79,6 +80,7 @@ where
             .wrap(from_fn(keep_deadline))
             .wrap(from_fn(head_as_get))
             .wrap(from_fn(trace_request))
+            .wrap(build::header())
     })
     .workers(settings.workers)
     .client_request_timeout(Duration::from_secs(settings.header_timeout_s))

@@ -1,6 +1,6 @@
 //! Whether a service hurts its clients now: a pure function of the last seconds.
 //!
-//! For the auto-promotion controller, which asks each second and reverts on a breach. A revert is cheap but not free, and the
+//! For the auto-promotion controller, which asks each second ([`watch`]) and reverts on a breach. A revert is cheap but not free, and the
 //! question is put a hundred thousand times a day for each route; so a breach must be sure. A share is beyond its limit only
 //! if its lower bound by Wilson is. Latencies are compared at the 90th percentile: enough of a slow tail that a service
 //! which is slow for one request in ten shows, and, since the window slides, a service that has just become slow shows when
@@ -10,11 +10,11 @@
 //! This is no evidence *for* anything: no data is no breach. It may only ever take trust away; giving it is for
 //! certificates.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::bounds::{wilson, wilson_at};
 use super::limits::BreachLimits;
-use crate::evidence::{Latencies, RecentTotals};
+use crate::evidence::{Evidence, Latencies, RecentTotals};
 
 /// The percentile at which latencies are compared.
 const QUANTILE: f64 = 0.9;
@@ -28,6 +28,26 @@ pub struct Breach {
     pub bound: String,
     /// What it was, for people.
     pub value: String,
+}
+
+/// Looks for a breach in each of the windows that the limits name, up to now. None reaches back before `since`, the route's
+/// last switch: what a step before it did wrong was judged then, and would undo a mended one.
+pub fn watch(
+    evidence: &Evidence,
+    (route, subject): (&str, &str),
+    unhealthy: bool,
+    limits: &BreachLimits,
+    (since, now): (SystemTime, SystemTime),
+) -> Option<Breach> {
+    // Whole seconds that lie behind the switch, and the one that is running.
+    let past = now.duration_since(since).map_or(1, |past| past.as_secs().max(1));
+    let mut windows = limits.windows.iter();
+    windows.find_map(|window| {
+        let window = Duration::from_secs(window.as_secs().min(past));
+        let mut recent = evidence.recent(route, subject, window, now);
+        recent.unhealthy = unhealthy;
+        breach(&recent, limits)
+    })
 }
 
 /// The first limit that is surely broken, if any.

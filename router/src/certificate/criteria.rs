@@ -1,6 +1,6 @@
 //! What must hold for a route to take its next step, one function for each criterion.
 //!
-//! For [`super::certify`]. Whether a criterion holds is decided in [`at_least`] and [`at_most`] alone: both sides must be
+//! For [`super::certify`]. Whether a criterion holds is decided in `at_least` and `at_most` alone: both sides must be
 //! finite numbers, and the comparison is never negated. So a criterion whose number cannot be had (nothing seen, a division
 //! by zero, a metric that nobody measured) does not hold, whoever wrote it.
 
@@ -251,7 +251,7 @@ fn seconds_text(seconds: f64) -> String {
 fn time(time: Duration) -> String {
     let seconds = time.as_secs();
     match (seconds / 3_600, seconds / 60 % 60, seconds % 60) {
-        (0, 0, _) if time.subsec_millis() > 0 => format!("{time:.1?}"),
+        (0, 0, 0) if !time.is_zero() => format!("{}ms", time.as_millis()),
         (0, 0, seconds) => format!("{seconds}s"),
         (0, minutes, 0) => format!("{minutes}m"),
         (0, minutes, seconds) => format!("{minutes}m {seconds}s"),
@@ -272,5 +272,28 @@ fn names(counts: &BTreeMap<String, u64>) -> String {
     match sorted.len().checked_sub(NAMED).filter(|more| *more > 0) {
         Some(more) => format!("{} and {more} more", told.join(", ")),
         None => told.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_is_no_number_is_on_the_right_side_of_anything() {
+        let texts = || (String::new(), String::new());
+        for no_number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            for judged in [
+                at_least("x", texts(), no_number, 0.0),
+                at_most("x", texts(), no_number, 0.0),
+                at_least("x", texts(), 0.0, no_number),
+                at_most("x", texts(), 0.0, no_number),
+                at_least("x", texts(), no_number, no_number),
+                at_most("x", texts(), no_number, no_number),
+            ] {
+                assert!(!judged.holds && judged.number.is_none_or(|number| number == 0.0));
+            }
+        }
+        assert!(at_least("x", texts(), 0.0, 0.0).holds && at_most("x", texts(), 0.0, 0.0).holds);
     }
 }

@@ -1,6 +1,6 @@
 //! What a certificate asks for, and what counts as a breach; with the values that hold unless the config says otherwise.
 //!
-//! For the config, which reads them, and for [`super::certify`] and [`super::breach`]. Shares are from 0 to 1. A limit that
+//! For the config, which reads them, and for [`super::certify`] and [`super::breach()`]. Shares are from 0 to 1. A limit that
 //! is no number stops promotions and counts as broken, so a slip in the arithmetic of a config never waves anything through.
 
 use std::time::Duration;
@@ -65,8 +65,9 @@ impl Default for Bounds {
 /// What counts as a breach.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BreachLimits {
-    /// How far back to look. Long enough to hold the minimum numbers on a quiet route, short enough that what is new shows.
-    pub window: Duration,
+    /// How far back to look: a short while, in which what is new is not lost among what was, and a longer one, in which a
+    /// quiet route has enough requests. Whole seconds, up to 120.
+    pub windows: [Duration; 2],
     /// Requests to the service, or comparisons, or answers of each side, without which nothing is judged.
     pub min_requests: u64,
     /// The share of the service's answers that may be errors.
@@ -85,7 +86,7 @@ pub struct BreachLimits {
 impl Default for BreachLimits {
     fn default() -> Self {
         Self {
-            window: Duration::from_secs(10),
+            windows: [Duration::from_secs(5), Duration::from_secs(60)],
             min_requests: 20,
             max_errors: 0.05,
             max_mismatch: 0.02,

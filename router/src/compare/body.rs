@@ -36,7 +36,7 @@ pub struct Reason {
 pub enum Cause {
     /// Longer than [`Limits::body`] once its codings are undone.
     TooLarge,
-    /// JSON nested deeper than [`Limits::depth`].
+    /// JSON nested deeper than [`Limits::depth`], or unordered arrays in each other more than four deep.
     TooDeep,
     /// JSON with more values than [`Limits::body`] has room for.
     TooManyValues,
@@ -113,7 +113,12 @@ pub(super) fn compare(
     }
     let read = |bytes, side| json::read(bytes, limits).map_err(|cause| Reason { side, cause });
     match (read(&one, Side::Monolith)?, read(&other, Side::Service)?) {
-        (Ok(left), Ok(right)) => walk::compare(rules, limits, &left, &right, found),
+        (Ok(left), Ok(right)) => {
+            walk::compare(rules, limits, &left, &right, found).map_err(|cause| Reason {
+                side: Side::Monolith,
+                cause,
+            })?
+        }
         (Err(_), Err(_)) => by_bytes(rules, [&kinds.0, &kinds.1], [&one, &other], found),
         (one, other) => {
             let show = |side: Result<_, String>| match side {

@@ -30,24 +30,13 @@ pub(super) struct Key {
     pub(super) loose: usize,
 }
 
-/// The key of an element; `walk` stands at it.
-pub(super) fn of_element(walk: &mut Walk<'_, '_>, node: &Node<'_>) -> Key {
-    let address = std::ptr::from_ref(node).addr();
-    if let Some(key) = walk.keys.get(&address) {
-        return *key;
-    }
-    let key = of(walk, node);
-    walk.keys.insert(address, key);
-    key
-}
-
 /// What the children of an element are like, sorted: the more two elements share, the likelier they are the same thing.
 pub(super) fn traits(walk: &mut Walk<'_, '_>, node: &Node<'_>) -> Vec<u64> {
     let mut traits = Vec::new();
     match node {
         Node::Object(members) => {
             for (name, value) in members.iter().take(MOST_TRAITS) {
-                let Some(key) = child(walk, Step::Member(name), value, of) else {
+                let Some(key) = child(walk, Step::Member(name), value) else {
                     continue;
                 };
                 let mut state = DefaultHasher::new();
@@ -57,7 +46,7 @@ pub(super) fn traits(walk: &mut Walk<'_, '_>, node: &Node<'_>) -> Vec<u64> {
         }
         Node::Array(elements) => {
             for (index, element) in elements.iter().enumerate().take(MOST_TRAITS) {
-                traits.extend(child(walk, Step::Element(index), element, of).map(|key| key.shape));
+                traits.extend(child(walk, Step::Element(index), element).map(|key| key.shape));
             }
         }
         _ => {}
@@ -66,7 +55,8 @@ pub(super) fn traits(walk: &mut Walk<'_, '_>, node: &Node<'_>) -> Vec<u64> {
     traits
 }
 
-fn of(walk: &mut Walk<'_, '_>, node: &Node<'_>) -> Key {
+/// The key of a value; `walk` stands at it.
+pub(super) fn of(walk: &mut Walk<'_, '_>, node: &Node<'_>) -> Key {
     let mut mixing = Mixing::default();
     match node {
         Node::Null => mixing.both(|state| state.write_u8(0)),
@@ -85,7 +75,7 @@ fn of(walk: &mut Walk<'_, '_>, node: &Node<'_>) -> Key {
         Node::Array(elements) if walk.is_unordered() => {
             let (mut exact, mut shape) = (0u64, 0u64);
             for (index, element) in elements.iter().enumerate() {
-                if let Some(key) = child(walk, Step::Element(index), element, of_element) {
+                if let Some(key) = child(walk, Step::Element(index), element) {
                     // A sum does not depend on the order.
                     exact = exact.wrapping_add(key.exact);
                     shape = shape.wrapping_add(key.shape);
@@ -99,7 +89,7 @@ fn of(walk: &mut Walk<'_, '_>, node: &Node<'_>) -> Key {
         Node::Array(elements) => {
             mixing.both(|state| state.write_u8(5));
             for (index, element) in elements.iter().enumerate() {
-                if let Some(key) = child(walk, Step::Element(index), element, of) {
+                if let Some(key) = child(walk, Step::Element(index), element) {
                     mixing.add(key, 1.0);
                 }
             }
@@ -107,7 +97,7 @@ fn of(walk: &mut Walk<'_, '_>, node: &Node<'_>) -> Key {
         Node::Object(members) => {
             mixing.both(|state| state.write_u8(6));
             for (name, value) in members {
-                if let Some(key) = child(walk, Step::Member(name), value, of) {
+                if let Some(key) = child(walk, Step::Member(name), value) {
                     mixing.both(|state| name.hash(state));
                     mixing.add(key, coefficient(name));
                 }
@@ -118,12 +108,7 @@ fn of(walk: &mut Walk<'_, '_>, node: &Node<'_>) -> Key {
 }
 
 /// The key of a child, unless the rules do not look at it.
-fn child(
-    walk: &mut Walk<'_, '_>,
-    step: Step<'_>,
-    node: &Node<'_>,
-    of: fn(&mut Walk<'_, '_>, &Node<'_>) -> Key,
-) -> Option<Key> {
+fn child(walk: &mut Walk<'_, '_>, step: Step<'_>, node: &Node<'_>) -> Option<Key> {
     let absent = walk.rules.null_is_absent && matches!((step, node), (Step::Member(_), Node::Null));
     if absent {
         return None;

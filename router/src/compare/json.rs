@@ -51,6 +51,8 @@ pub(super) fn read<'t>(bytes: &'t [u8], limits: &Limits) -> Result<Result<Node<'
         depth: limits.depth.min(DEEPEST),
         room: (limits.body / 4).max(1),
         stopped: None,
+        elements: Vec::new(),
+        members: Vec::new(),
     };
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let node = Value(&mut reading)
@@ -69,6 +71,11 @@ struct Reading<'t> {
     /// How many values may still come.
     room: usize,
     stopped: Option<Cause>,
+    /// What has been read of the arrays that are still open. One list for all, so that each array is allocated once and in
+    /// its final size: lists that grow and shrink leave holes, which made small arrays cost four times their room.
+    elements: Vec<Node<'t>>,
+    /// The same for objects.
+    members: Vec<Member<'t>>,
 }
 
 /// The numbers of a document, in its order.
@@ -177,24 +184,26 @@ impl<'t> Visitor<'t> for Value<'_, 't> {
 
     fn visit_seq<A: SeqAccess<'t>>(mut self, mut items: A) -> Result<Node<'t>, A::Error> {
         self.open()?;
-        let mut elements = Vec::new();
+        let start = self.0.elements.len();
         while let Some(element) = items.next_element_seed(Value(self.0))? {
-            elements.push(element);
+            self.0.elements.push(element);
         }
         self.0.depth += 1;
-        Ok(Node::Array(elements.into()))
+        Ok(Node::Array(self.0.elements.drain(start..).collect()))
     }
 
     fn visit_map<A: MapAccess<'t>>(mut self, mut entries: A) -> Result<Node<'t>, A::Error> {
         self.open()?;
-        let mut members = Vec::new();
+        let start = self.0.members.len();
         while let Some(name) = entries.next_key_seed(Name)? {
-            members.push((name, entries.next_value_seed(Value(self.0))?));
+            let value = entries.next_value_seed(Value(self.0))?;
+            self.0.members.push((name, value));
         }
         self.0.depth += 1;
+        let mut members: Box<[_]> = self.0.members.drain(start..).collect();
         // Stable, so that repeated names keep their order.
         members.sort_by(|(one, _), (other, _)| one.cmp(other));
-        Ok(Node::Object(members.into()))
+        Ok(Node::Object(members))
     }
 }
 

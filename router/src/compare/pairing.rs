@@ -63,7 +63,7 @@ fn elements(walk: &mut Walk<'_, '_>, nodes: &[Node<'_>]) -> Vec<Element> {
     for (index, node) in nodes.iter().enumerate() {
         walk.marks.enter(Step::Element(index));
         if !walk.is_ignored() {
-            let key = fingerprint::of_element(walk, node);
+            let key = fingerprint::of(walk, node);
             elements.push(Element { key, index });
         }
         walk.marks.leave();
@@ -134,6 +134,9 @@ impl Pairing {
 
     /// Pairs all that is left, those that have most in common first.
     fn alike(&mut self, walk: &mut Walk<'_, '_>, left: &[Node<'_>], right: &[Node<'_>]) {
+        if self.left.is_empty() || self.right.is_empty() {
+            return;
+        }
         self.left.sort_unstable_by_key(|element| element.index);
         self.right.sort_unstable_by_key(|element| element.index);
         let lefts = traits(walk, &self.left, left);

@@ -60,12 +60,13 @@ impl Default for Rules {
 /// What one comparison may cost.
 ///
 /// A comparison of JSON holds both trees at a time. A value takes 24 bytes and a member 48, and a side may have one value
-/// for every 4 bytes of `body`, so the worst that two hostile bodies can do is about 20 × `body`; honest ones take 5 ×.
+/// for every 4 bytes of `body`, so the worst that two hostile bodies can do is about 25 × `body`; honest ones take 5 ×.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of a body after its codings have been undone, per side.
     pub body: usize,
     /// How deep JSON may be nested; what is above 120 counts as 120, which is near what serde_json reads at all.
+    /// Unordered arrays may stand in each other four deep.
     pub depth: usize,
     /// How many groups of differences are listed.
     pub differences: usize,

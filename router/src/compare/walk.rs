@@ -5,10 +5,9 @@
 //! order, or, where the rules say so, as [`super::pairing`] pairs them.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
 
+use super::body::Cause;
 use super::difference::Found;
-use super::fingerprint::Key;
 use super::json::{Member, Node};
 use super::marks::{Marks, Step};
 use super::number;
@@ -21,6 +20,9 @@ use super::trace::Trace;
 /// What is shown for a value that is not there.
 pub(super) const ABSENT: &str = "[absent]";
 
+/// Each level of unordered arrays in unordered arrays has all that is below it looked through once more.
+const MOST_NESTED: usize = 4;
+
 /// One comparison on its way.
 pub(super) struct Walk<'r, 'n> {
     pub(super) rules: &'r Rules,
@@ -28,19 +30,19 @@ pub(super) struct Walk<'r, 'n> {
     pub(super) marks: Marks<'r>,
     trace: Trace<'n>,
     found: &'r mut Found,
-    /// What elements of unordered arrays have been found to be like, by where the element lies in memory, so that nested
-    /// unordered arrays are not looked through once per level.
-    pub(super) keys: HashMap<usize, Key>,
+    /// How many unordered arrays the current place is in.
+    nested: usize,
+    stopped: Option<Cause>,
 }
 
-/// Compares two documents.
+/// Compares two documents, and says why if it could not do so everywhere.
 pub(super) fn compare<'n>(
     rules: &Rules,
     limits: &Limits,
     left: &'n Node<'n>,
     right: &'n Node<'n>,
     found: &mut Found,
-) {
+) -> Result<(), Cause> {
     let tolerance = rules.tolerance.iter().map(|(place, _)| place);
     let places = rules.ignore.iter().chain(tolerance).chain(&rules.unordered);
     let mut walk = Walk {
@@ -49,9 +51,11 @@ pub(super) fn compare<'n>(
         marks: Marks::new(places),
         trace: Trace::default(),
         found,
-        keys: HashMap::new(),
+        nested: 0,
+        stopped: None,
     };
     walk.both(left, right);
+    walk.stopped.map_or(Ok(()), Err)
 }
 
 impl<'n> Walk<'_, 'n> {
@@ -107,14 +111,19 @@ impl<'n> Walk<'_, 'n> {
     }
 
     fn unordered(&mut self, left: &'n [Node<'n>], right: &'n [Node<'n>]) {
-        for (one, other) in pairing::pair(self, left, right) {
-            let Some(index) = one.or(other) else {
-                continue;
-            };
-            let left = one.and_then(|index| left.get(index));
-            let right = other.and_then(|index| right.get(index));
-            self.child(Step::Element(index), left, right);
+        if self.nested == MOST_NESTED {
+            self.stopped = Some(Cause::TooDeep);
+            return;
         }
+        self.nested += 1;
+        for (one, other) in pairing::pair(self, left, right) {
+            if let Some(index) = one.or(other) {
+                let left = one.and_then(|index| left.get(index));
+                let right = other.and_then(|index| right.get(index));
+                self.child(Step::Element(index), left, right);
+            }
+        }
+        self.nested -= 1;
     }
 
     /// Compares two children of the current values, one of which may be missing.

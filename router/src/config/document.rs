@@ -14,8 +14,10 @@ use super::comparison::{self, Comparison, OfRoute};
 use super::edge::{Edge, read_edge};
 use super::policy::{self, Fallback, Shadow};
 use super::reader::{At, Reader, Section, closest};
+use super::trust::{self, Promotion};
 use super::values::{self, Complaint, Percent, Sticky};
 use super::{HostPolicy, Mode, Owner, Settings, Upstream};
+use crate::certificate::Bounds;
 use crate::compare::Rules;
 use crate::table::{HostPattern, MatchRule};
 
@@ -24,6 +26,8 @@ pub(super) struct Document {
     pub(super) router: RouterEntry,
     pub(super) shadow: Shadow,
     pub(super) compare: Comparison,
+    pub(super) certificate: Bounds,
+    pub(super) promotion: Promotion,
     pub(super) fallback: Fallback,
     pub(super) upstreams_at: Range<usize>,
     /// A name whose URL was refused stands here without one, so that uses of it are not called unknown.
@@ -43,6 +47,7 @@ pub(super) struct ModuleEntry {
     pub(super) name: At<String>,
     pub(super) service: Option<At<String>>,
     pub(super) writes: Owner,
+    pub(super) auto: bool,
     pub(super) routes: Vec<RouteEntry>,
 }
 
@@ -89,6 +94,8 @@ pub(super) fn read(reader: &Reader<'_>) -> Option<Document> {
     let router = root.section("router").map(|section| read_router(reader, section));
     let shadow = policy::shadow(reader, root.section("shadow"));
     let compare = comparison::section(reader, root.section("compare"));
+    let certificate = trust::certificate(reader, root.section("certificate"));
+    let promotion = trust::promotion(reader, root.section("promotion"));
     let fallback = policy::fallback(reader, root.section("fallback"));
     let upstreams = root.section("upstreams");
     let modules = root.section("modules");
@@ -103,6 +110,8 @@ pub(super) fn read(reader: &Reader<'_>) -> Option<Document> {
         }),
         shadow,
         compare,
+        certificate,
+        promotion,
         fallback,
         upstreams_at: upstreams.as_ref().map_or(0..0, |section| section.span().clone()),
         upstreams: upstreams
@@ -246,6 +255,7 @@ fn read_modules(reader: &Reader<'_>, section: &Section<'_>) -> Vec<ModuleEntry> 
             span: text.span,
         });
         let writes = judged(reader, section.text("writes"), values::owner);
+        let auto = section.flag("auto").is_some_and(|auto| auto.value);
         let routes = section
             .tables("routes")
             .into_iter()
@@ -256,6 +266,7 @@ fn read_modules(reader: &Reader<'_>, section: &Section<'_>) -> Vec<ModuleEntry> 
             name,
             service,
             writes: writes.map_or(Owner::Monolith, |writes| writes.value),
+            auto,
             routes,
         })
     });

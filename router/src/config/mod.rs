@@ -13,6 +13,7 @@ mod fault;
 mod policy;
 mod reader;
 mod rules;
+mod trust;
 mod values;
 
 use std::net::SocketAddr;
@@ -25,8 +26,11 @@ use sha2::{Digest, Sha256};
 pub use edge::{Edge, Rate, Tls};
 pub use fault::{Fault, Refused};
 pub use policy::{Fallback, Shadow};
+pub(crate) use reader::distance;
+pub use trust::Promotion;
 pub use values::{Percent, Sticky};
 
+use crate::certificate::Bounds;
 use crate::compare::Rules;
 use crate::compare::noise::Thresholds;
 use crate::table::{HostPattern, MatchRule};
@@ -45,6 +49,10 @@ pub struct Config {
     pub shadow: Shadow,
     /// What counts as a difference, and not as noise.
     pub noise: Thresholds,
+    /// What a promotion needs.
+    pub certificate: Bounds,
+    /// In which steps routes are promoted, and what takes them back.
+    pub promotion: Promotion,
     /// What happens when a service does not answer.
     pub fallback: Fallback,
     /// Where requests can go; the monolith is among them.
@@ -127,6 +135,8 @@ pub struct Module {
     pub service: Option<usize>,
     /// Who accepts writes, and so holds the data that the other side follows.
     pub writes: Owner,
+    /// Whether its routes are promoted and taken back without being asked.
+    pub auto: bool,
 }
 
 /// Who holds a module's data.
@@ -208,6 +218,14 @@ impl Config {
 }
 
 impl Mode {
+    /// The share of the clients, where the mode has one.
+    pub fn percent(self) -> Option<Percent> {
+        match self {
+            Mode::Canary(percent) => Some(percent),
+            Mode::Monolith | Mode::Shadow | Mode::Service => None,
+        }
+    }
+
     /// The word that the file uses.
     pub fn word(self) -> &'static str {
         match self {

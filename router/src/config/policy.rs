@@ -52,7 +52,7 @@ impl Default for Shadow {
             memory: 32 << 20,
             max_body: 1 << 20,
             recheck_after: Duration::from_secs(1),
-            noise_sample: Percent::FIVE,
+            noise_sample: Percent::of(500),
         }
     }
 }
@@ -61,7 +61,7 @@ impl Default for Fallback {
     fn default() -> Self {
         Self {
             attempt_timeout: Duration::from_secs(5),
-            retry_ratio: Percent::HALF,
+            retry_ratio: Percent::of(5_000),
             retry_floor: 10,
             circuit_failures: 5,
             circuit_pause: Duration::from_secs(5),

@@ -23,6 +23,8 @@ pub(super) struct At<T> {
 /// The text of a file and the mistakes found in it so far.
 pub(super) struct Reader<'a> {
     pub(super) text: &'a str,
+    /// Where each line begins. Every route asks for its line, so counting them anew each time would take long.
+    lines: Vec<usize>,
     faults: RefCell<Vec<(usize, Fault)>>,
 }
 
@@ -37,8 +39,10 @@ pub(super) struct Section<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(text: &'a str) -> Self {
+        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         Self {
             text,
+            lines: std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect(),
             faults: RefCell::new(Vec::new()),
         }
     }
@@ -79,7 +83,7 @@ impl<'a> Reader<'a> {
 
     /// Line of a byte offset, from 1.
     pub(super) fn line(&self, offset: usize) -> usize {
-        self.place(offset).0
+        self.lines.partition_point(|start| *start <= offset)
     }
 
     /// The config if there was no mistake, else all of them in the order of the file.
@@ -97,10 +101,10 @@ impl<'a> Reader<'a> {
     }
 
     fn place(&self, offset: usize) -> (usize, usize) {
-        let before = self.text.get(..offset).unwrap_or(self.text);
-        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-        let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
-        (line, column)
+        let line = self.lines.partition_point(|start| *start <= offset);
+        let start = self.lines.get(line - 1).copied().unwrap_or_default();
+        let before = self.text.get(start..offset).unwrap_or_default();
+        (line, before.chars().count() + 1)
     }
 }
 
@@ -222,6 +226,21 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// A list of numbers as the file writes them.
+    pub(super) fn numbers(&self, key: &'static str) -> Option<At<Vec<At<&'a str>>>> {
+        let value = self.value(key)?;
+        let DeValue::Array(array) = value.get_ref() else {
+            return self.mistyped(key, value, value.get_ref(), "a list of numbers");
+        };
+        let numbers = array.iter().filter_map(|item| match item.get_ref() {
+            DeValue::Integer(number) if number.radix() == 10 => Some(self.at(key, item, number.as_str())),
+            DeValue::Float(number) => Some(self.at(key, item, number.as_str())),
+            other => self.mistyped(key, item, other, "a decimal number"),
+        });
+        let numbers = numbers.collect();
+        Some(self.at(key, value, numbers))
+    }
+
     /// `true` or `false`.
     pub(super) fn flag(&self, key: &'static str) -> Option<At<bool>> {
         let value = self.value(key)?;
@@ -315,7 +334,8 @@ pub(super) fn closest<'n>(typed: &str, candidates: &[&'n str]) -> Option<&'n str
     (best.0 <= 2 && best.0 < typed.chars().count()).then_some(best.1)
 }
 
-fn distance(left: &str, right: &str) -> usize {
+/// How many letters to change, add or leave out to make one word of the other.
+pub(crate) fn distance(left: &str, right: &str) -> usize {
     let right: Vec<char> = right.chars().collect();
     let mut row: Vec<usize> = (0..=right.len()).collect();
     for (i, a) in left.chars().enumerate() {

@@ -43,6 +43,8 @@ pub(super) fn check(reader: &Reader<'_>, mut document: Document, hash: String) -
         router: document.router.settings,
         shadow: document.shadow,
         noise: document.compare.noise,
+        certificate: document.certificate,
+        promotion: document.promotion,
         fallback: document.fallback,
         upstreams,
         modules,
@@ -107,6 +109,7 @@ fn check_module(reader: &Reader<'_>, entry: &ModuleEntry, known: &[&str]) -> Mod
         name: entry.name.value.clone(),
         service,
         writes: entry.writes,
+        auto: entry.auto,
     }
 }
 

@@ -34,16 +34,12 @@ pub enum Sticky {
 impl Percent {
     /// Nobody.
     pub(super) const ZERO: Self = Self(0);
-    /// 5 %.
-    pub(super) const FIVE: Self = Self(500);
-    /// 50 %.
-    pub(super) const HALF: Self = Self(5_000);
     /// Everybody.
     pub(super) const ALL: Self = Self(10_000);
 
-    #[cfg(test)]
-    pub(crate) const fn of_hundredths(share: u16) -> Self {
-        Self(share)
+    /// So many hundredths of a percent; above 10,000 it is everybody.
+    pub(crate) fn of(hundredths: u16) -> Self {
+        Self(hundredths.min(10_000))
     }
 
     /// The first bucket (of 10,000) that the monolith keeps.
@@ -51,8 +47,9 @@ impl Percent {
         self.0
     }
 
-    /// Reads a decimal of 0 to 100 with at most two places, exactly.
-    pub(super) fn parse(text: &str) -> Result<Self, Complaint> {
+    /// Reads a decimal of 0 to 100 with at most two places, exactly. The error is what is wrong, and what to write
+    /// instead.
+    pub fn parse(text: &str) -> Result<Self, Complaint> {
         let complain = |why: &str| {
             (
                 format!("percent {text} {why}"),

@@ -20,7 +20,7 @@ const NAMES: usize = 32;
 /// Bytes of a name that are kept.
 const NAME_LENGTH: usize = 160;
 
-/// What counts beyond [`NAMES`] are put under.
+/// What is counted under when a bucket has as many names as it may.
 pub const OTHERS: &str = "(others)";
 
 /// What came of comparing the two answers to one request.

@@ -80,7 +80,8 @@ impl Evidence {
     }
 
     /// Notes what a worker counted since it last did so; see [`Tally::drain`]. Do so also when an upstream names another
-    /// build, so that the one's answers are not put down to the other.
+    /// build, so that the one's answers are not put down to the other. Takes some two microseconds: with thousands of busy
+    /// routes, send what was drained to another thread.
     pub fn note_traffic(&self, about: &About<'_>, side: Side, counts: &Counts, at: SystemTime) {
         let (span, builds) = (self.span, about.builds());
         self.note(about, |ledger| {
@@ -88,7 +89,8 @@ impl Evidence {
         });
     }
 
-    /// Notes what came of comparing the answers to one request. `status` is the monolith's.
+    /// Notes what came of comparing the answers to one request. `status` is the monolith's. Both answers must be noted as
+    /// traffic too: an error that both sides made is taken off the service's errors by its comparison.
     pub fn note_comparison(
         &self,
         about: &About<'_>,
@@ -205,7 +207,7 @@ impl Evidence {
     fn note_bucket(&self, about: &About<'_>, at: SystemTime, note: impl FnOnce(&mut Bucket)) {
         let (span, builds) = (self.span, about.builds());
         self.note(about, |ledger| {
-            note(ledger.bucket((about.subject, &builds), span, at))
+            note(ledger.bucket((about.subject, &builds), span, at));
         });
     }
 

@@ -154,7 +154,9 @@ mod tests {
     #[test]
     fn a_clock_that_was_set_back_does_not_blind_the_window() {
         let mut recent = Recent::default();
-        recent.note_traffic(Side::Service, &one(), at(10_000));
+        for second in 0..REMEMBERED {
+            recent.note_traffic(Side::Service, &one(), at(10_000 + second));
+        }
         recent.note_traffic(Side::Service, &one(), at(5));
         assert_eq!(recent.totals(10, at(5)).service.total(), 1);
     }

@@ -2,7 +2,7 @@
 //!
 //! For [`super::run`], which finds it, and for the operators' port, which shows it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -12,6 +12,7 @@ use crate::compare::samples::Samples;
 use crate::compare::{Answer, Differences};
 use crate::evidence::{Comparison, Evidence, Outcome, Side, Tally};
 use crate::notes::Notes;
+use crate::snapshot::UNMATCHED;
 
 /// Fields of a route of which it is known how often they differ, and of which examples are kept.
 const GROUPS: usize = 200;
@@ -131,8 +132,10 @@ impl Findings {
     }
 
     /// Forgets the routes that are not among these.
-    pub fn retain(&self, is_route: impl Fn(&str) -> bool) {
-        self.lock().retain(|route, _| is_route(route));
+    pub fn retain(&self, routes: &HashSet<&str>) {
+        self.lock().retain(|route, _| routes.contains(route.as_str()));
+        self.evidence
+            .retain(|route| route == UNMATCHED || routes.contains(route));
     }
 
     fn with<T>(&self, draft: &Draft, act: impl FnOnce(&mut Known) -> T) -> T {

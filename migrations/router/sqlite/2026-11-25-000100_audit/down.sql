@@ -1,0 +1,2 @@
+DROP TABLE audit_moves;
+DROP TABLE audit;
