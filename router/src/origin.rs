@@ -7,6 +7,24 @@ use std::net::IpAddr;
 
 use http::header::HeaderValue;
 
+/// How the client has reached us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// In the clear.
+    Http,
+    /// Over TLS.
+    Https,
+}
+
+impl Scheme {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
 /// Peer and host.
 #[derive(Debug)]
 pub struct Origin {
@@ -16,6 +34,8 @@ pub struct Origin {
     pub host: Option<String>,
     /// The host as a header value.
     pub host_value: Option<HeaderValue>,
+    /// The scheme as `X-Forwarded-Proto` has it.
+    pub forwarded_proto: HeaderValue,
     /// The peer as `X-Forwarded-For` has it.
     pub forwarded_for: HeaderValue,
     /// Peer, protocol and host as `Forwarded` has them (RFC 7239).
@@ -24,7 +44,7 @@ pub struct Origin {
 
 impl Origin {
     /// Puts the texts together; refuses what is no host.
-    pub fn new(peer: IpAddr, host: Option<&str>) -> Result<Self, &'static str> {
+    pub fn new(peer: IpAddr, host: Option<&str>, scheme: Scheme) -> Result<Self, &'static str> {
         let host = host.filter(|host| !host.is_empty());
         if host.is_some_and(|host| !is_host(host)) {
             return Err("the Host is not one");
@@ -36,8 +56,9 @@ impl Origin {
             peer,
             host: host.map(str::to_owned),
             host_value: host.map(value).transpose()?,
+            forwarded_proto: HeaderValue::from_static(scheme.name()),
             forwarded_for: value(&address)?,
-            forwarded: value(&format!("for={};proto=http{named}", node(&address)))?,
+            forwarded: value(&format!("for={};proto={}{named}", node(&address), scheme.name()))?,
         })
     }
 }

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_http::header::HeaderMap;
 use actix_http::{ConnectionType, Request, RequestHead};
 use http02::header::{HOST, HeaderValue};
 use http02::{Method, Version};
@@ -21,7 +22,7 @@ use crate::forward::body::RequestBody;
 use crate::forward::headers::outbound;
 use crate::forward::{Caution, convert};
 use crate::identity::Identity;
-use crate::origin::Origin;
+use crate::origin::{Origin, Scheme};
 use crate::problem::{Kind, Problem};
 use crate::shadow::{self, Draft};
 use crate::snapshot::Snapshot;
@@ -67,6 +68,17 @@ pub struct Refused {
     pub why: String,
     /// Its names.
     pub identity: Identity,
+}
+
+impl Refused {
+    /// A request that is no request.
+    pub fn malformed(detail: &str) -> Self {
+        Self {
+            problem: Problem::new(Kind::BadRequest, detail),
+            why: "refused=malformed".to_owned(),
+            identity: Identity::of(&HeaderMap::new()),
+        }
+    }
 }
 
 impl ClientKind {
@@ -289,6 +301,7 @@ fn origin(request: &Request) -> Result<Rc<Origin>, &'static str> {
     };
     match request.conn_data::<Rc<Connection>>() {
         Some(connection) => connection.origin(peer, host),
-        None => Origin::new(peer, host).map(Rc::new),
+        // Only a stream of HTTP/2 has no connection to itself, and that is spoken over TLS alone.
+        None => Origin::new(peer, host, Scheme::Https).map(Rc::new),
     }
 }

@@ -197,6 +197,11 @@ fn needing_restart(before: &Settings, after: &Settings) -> Vec<&'static str> {
     };
     note(before.listen != after.listen, "listen");
     note(before.admin != after.admin, "admin");
+    let tls = |settings: &Settings| settings.edge.tls.as_ref().map(|tls| tls.listen);
+    let socket = |settings: &Settings| settings.edge.handover_socket.clone();
+    note(socket(before) != socket(after), "handover_socket");
+    note(before.edge.drain_delay != after.edge.drain_delay, "drain_delay");
+    note(tls(before) != tls(after), "tls.listen");
     note(before.workers != after.workers, "workers");
     note(before.keep_alive != after.keep_alive, "keep_alive");
     note(before.max_connections != after.max_connections, "max_connections");

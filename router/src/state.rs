@@ -22,7 +22,7 @@ pub struct State {
     current: Current,
     shadow: Shadow,
     findings: Arc<Findings>,
-    is_draining: AtomicBool,
+    is_draining: Arc<AtomicBool>,
     has_database: AtomicBool,
     limits: Arc<Limits>,
     news: Mutex<News>,
@@ -51,7 +51,7 @@ impl State {
             current: Arc::new(ArcSwap::from_pointee(snapshot)),
             shadow,
             findings,
-            is_draining: AtomicBool::new(false),
+            is_draining: Arc::default(),
             has_database: AtomicBool::new(false),
             limits: Arc::default(),
             news,
@@ -139,6 +139,11 @@ impl State {
     /// From now on no new requests are wanted.
     pub fn start_draining(&self) {
         self.is_draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Where workers see that.
+    pub fn draining(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_draining)
     }
 
     /// Whether the router is about to stop.

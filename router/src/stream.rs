@@ -21,8 +21,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
+use crate::carrier::Carrier;
 use crate::problem::{Kind, MEDIA_TYPE, Problem};
 use crate::strict::{Follower, Refusal};
 use crate::watch::Connection;
@@ -30,7 +30,7 @@ use crate::watch::Connection;
 /// The connection as actix sees it.
 #[derive(Debug)]
 pub struct ClientStream {
-    stream: TcpStream,
+    stream: Carrier,
     connection: Rc<Connection>,
     follower: Follower,
     refused: Option<Refused>,
@@ -47,7 +47,7 @@ struct Refused {
 
 impl ClientStream {
     /// Takes a connection that is under watch. `max_head` is the longest head of a request, in bytes.
-    pub(crate) fn new(stream: TcpStream, connection: Rc<Connection>, max_head: usize) -> Self {
+    pub(crate) fn new(stream: Carrier, connection: Rc<Connection>, max_head: usize) -> Self {
         Self {
             stream,
             connection,

@@ -12,12 +12,11 @@ use std::rc::{Rc, Weak};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use tokio::net::TcpStream;
-
+use crate::carrier::Carrier;
 use crate::clock::{Clock, TICK};
 use crate::config::Settings;
 use crate::limits::Seat;
-use crate::origin::Origin;
+use crate::origin::{Origin, Scheme};
 use crate::problem::Kind;
 use crate::stream::ClientStream;
 use crate::strict::Refusal;
@@ -56,6 +55,7 @@ pub struct Connection {
     last_moved: Cell<u64>,
     cut: Cell<bool>,
     waker: RefCell<Option<Waker>>,
+    scheme: Scheme,
     origin: RefCell<Option<Rc<Origin>>>,
     _seat: Option<Seat>,
 }
@@ -75,7 +75,7 @@ impl Watch {
     }
 
     /// Takes a new connection under watch.
-    pub fn over(&self, stream: TcpStream, seat: Option<Seat>) -> ClientStream {
+    pub fn over(&self, carrier: Carrier, seat: Option<Seat>) -> ClientStream {
         let connection = Rc::new(Connection {
             clock: self.clock.clone(),
             serving: Cell::new(false),
@@ -89,21 +89,21 @@ impl Watch {
             last_moved: Cell::new(self.clock.now()),
             cut: Cell::new(false),
             waker: RefCell::default(),
+            scheme: match carrier.is_secure() {
+                true => Scheme::Https,
+                false => Scheme::Http,
+            },
             origin: RefCell::default(),
             _seat: seat,
         });
         self.connections.borrow_mut().push(Rc::downgrade(&connection));
-        ClientStream::new(stream, connection, self.max_head.get())
+        ClientStream::new(carrier, connection, self.max_head.get())
     }
 
     /// Forgets closed connections and cuts stalled ones.
     pub fn look_over(&self, settings: &Settings) {
         self.max_head.set(settings.max_header_bytes);
-        // Waiting for an upstream's answer is standing still too, and has its own, more telling limit.
-        let idle = settings
-            .idle_timeout
-            .max(settings.response_timeout + settings.connect_timeout)
-            + 4 * TICK;
+        let idle = standstill(settings);
         self.connections.borrow_mut().retain(|connection| {
             let Some(connection) = connection.upgrade() else {
                 return false;
@@ -124,6 +124,13 @@ impl Watch {
             true
         });
     }
+}
+
+/// How long nothing may move in the middle of an exchange. Waiting for an upstream's answer is standing still too, and has
+/// its own, more telling limit.
+pub(crate) fn standstill(settings: &Settings) -> Duration {
+    let idle = settings.idle_timeout;
+    idle.max(settings.response_timeout + settings.connect_timeout) + 4 * TICK
 }
 
 impl Connection {
@@ -147,7 +154,11 @@ impl Connection {
             .filter(|last| last.peer == peer && last.host.as_deref() == host)
         {
             Some(last) => Ok(Rc::clone(last)),
-            None => Ok(Rc::clone(last.insert(Rc::new(Origin::new(peer, host)?)))),
+            None => Ok(Rc::clone(last.insert(Rc::new(Origin::new(
+                peer,
+                host,
+                self.scheme,
+            )?)))),
         }
     }
 

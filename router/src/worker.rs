@@ -3,8 +3,9 @@
 //! For the exchanges that it runs. Workers share the current snapshot and nothing else.
 
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_http::Request;
@@ -41,6 +42,7 @@ pub struct Worker {
     pub shadow: Shadow,
     /// What clients may ask, over all workers.
     pub limits: Arc<Limits>,
+    is_draining: Arc<AtomicBool>,
     notebook: RefCell<Notebook>,
     ticks: Cell<u32>,
 }
@@ -50,7 +52,12 @@ const NOTES_EVERY: u32 = 4;
 
 impl Worker {
     /// Sets up a worker on this thread and starts its round of inspection.
-    pub fn start(current: Current, shadow: Shadow, limits: Arc<Limits>) -> Rc<Self> {
+    pub fn start(
+        current: Current,
+        shadow: Shadow,
+        limits: Arc<Limits>,
+        is_draining: Arc<AtomicBool>,
+    ) -> Rc<Self> {
         let clock = Clock::new();
         let snapshot = current.load_full();
         let watch = Watch::new(clock.clone(), &snapshot.config.router);
@@ -64,6 +71,7 @@ impl Worker {
             notebook: RefCell::new(notebook),
             shadow,
             limits,
+            is_draining,
             ticks: Cell::new(0),
         });
         let inspected = Rc::downgrade(&worker);
@@ -79,6 +87,20 @@ impl Worker {
         worker
     }
 
+    /// The worker of this thread, started if there is none yet.
+    pub fn here(start: impl FnOnce() -> Rc<Self>) -> Rc<Self> {
+        thread_local! {
+            static HERE: RefCell<Weak<Worker>> = RefCell::default();
+        }
+        HERE.with_borrow_mut(|here| {
+            here.upgrade().unwrap_or_else(|| {
+                let worker = start();
+                *here = Rc::downgrade(&worker);
+                worker
+            })
+        })
+    }
+
     /// The snapshot to serve a request from.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(self.current.borrow_mut().load())
@@ -88,7 +110,9 @@ impl Worker {
     pub fn plan(&self, request: &Request) -> Result<Plan, Box<Refused>> {
         let snapshot = self.snapshot();
         self.limits.admit(request, &snapshot.config.router)?;
-        Plan::make(snapshot, request)
+        let mut plan = Plan::make(snapshot, request)?;
+        plan.client.must_close |= self.is_draining.load(Ordering::Relaxed);
+        Ok(plan)
     }
 
     /// Counts an upstream's answer, or that there was none.

@@ -11,6 +11,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{ConfigFile, load, say, tell};
 use crate::evidence::Evidence;
+use crate::handover;
 use crate::server::Bound;
 use crate::shadow;
 use crate::shadow::findings::Findings;
@@ -29,6 +30,7 @@ use crate::state::State;
 Examples:
   banyan serve
   banyan serve --config staging.toml
+  banyan serve --takeover                                    replaces the running one, whose clients notice nothing
   banyan serve --listen 127.0.0.1:0 --admin 127.0.0.1:0      any free ports, see the line on standard output
 
 The admin port (read-only JSON):
@@ -46,6 +48,10 @@ pub(super) struct Serve {
     /// Where operators connect; overrides the file.
     #[arg(long, env = "BANYAN_ADMIN", value_name = "ADDRESS")]
     admin: Option<SocketAddr>,
+    /// Take the ports over from the router that runs with the same config file, without refusing a connection: it goes on
+    /// until this one serves, then ends its exchanges and stops. Starts as usual if no router runs.
+    #[arg(long)]
+    takeover: bool,
 }
 
 /// How far back evidence reaches.
@@ -61,7 +67,14 @@ impl Serve {
         settings.listen = self.listen.unwrap_or(settings.listen);
         settings.admin = self.admin.unwrap_or(settings.admin);
         log_to_stderr();
-        let bound = match Bound::bind(&settings) {
+        let bound = match self.takeover {
+            true => Bound::take_over(
+                &settings,
+                &handover::path(settings.edge.handover_socket.as_deref(), &self.file.config),
+            ),
+            false => Bound::bind(&settings),
+        };
+        let bound = match bound {
             Ok(bound) => bound,
             Err(error) => {
                 tell(&error.to_string());
@@ -76,8 +89,12 @@ impl Serve {
             workers = config.router.workers,
             "listening"
         );
+        let tls = bound
+            .tls
+            .map(|address| format!(" tls={address}"))
+            .unwrap_or_default();
         say(&format!(
-            "listening router={} admin={}",
+            "listening router={} admin={}{tls}",
             bound.router, bound.admin
         ));
         let findings = Arc::new(Findings::new(Arc::new(Evidence::new(EVIDENCE_KEPT))));

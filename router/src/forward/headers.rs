@@ -19,7 +19,6 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-const HTTP: HeaderValue = HeaderValue::from_static("http");
 
 /// The head for an upstream.
 pub fn outbound(
@@ -49,16 +48,16 @@ pub fn outbound(
         continue_forwarded(&mut to, from, origin);
     } else {
         to.insert(X_FORWARDED_FOR, origin.forwarded_for.clone());
-        to.insert(X_FORWARDED_PROTO, HTTP);
+        to.insert(X_FORWARDED_PROTO, origin.forwarded_proto.clone());
         insert(&mut to, X_FORWARDED_HOST, origin.host_value.clone());
         to.insert(FORWARDED, origin.forwarded.clone());
     }
     to.insert(X_REQUEST_ID, identity.request_id.clone());
     insert(&mut to, TRACEPARENT, identity.traceparent.clone());
-    let version = if head.version == http02::Version::HTTP_10 {
-        "1.0 banyan"
-    } else {
-        "1.1 banyan"
+    let version = match head.version {
+        http02::Version::HTTP_10 => "1.0 banyan",
+        http02::Version::HTTP_2 => "2.0 banyan",
+        _ => "1.1 banyan",
     };
     to.append(VIA, HeaderValue::from_static(version));
     if says(from, "te", "trailers") {
@@ -98,7 +97,11 @@ fn continue_forwarded(to: &mut HeaderMap, from: &ActixHeaders, origin: &Origin) 
             .ok()
             .filter(|value| !value.is_empty())
     };
-    insert(to, X_FORWARDED_PROTO, said("x-forwarded-proto").or(Some(HTTP)));
+    insert(
+        to,
+        X_FORWARDED_PROTO,
+        said("x-forwarded-proto").or_else(|| Some(origin.forwarded_proto.clone())),
+    );
     insert(
         to,
         X_FORWARDED_HOST,

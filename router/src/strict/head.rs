@@ -41,6 +41,9 @@ impl Head {
     /// Takes the request line.
     pub(super) fn begin(&mut self, line: &[u8]) -> Result<(), Refusal> {
         self.is_connect = line.starts_with(b"CONNECT ");
+        if line.ends_with(b" HTTP/1.1") {
+            return Ok(());
+        }
         self.is_http10 = line.ends_with(b" HTTP/1.0");
         check_version(line)
     }

@@ -158,9 +158,33 @@ impl Follower {
                     self.line(bytes, at)?;
                 }
             }
+            State::Head if self.carry.is_empty() => self.fields(bytes, at)?,
             State::Between | State::Head => self.line(bytes, at)?,
         }
         Ok(())
+    }
+
+    /// The lines of a head that are here whole: one search for all of them.
+    fn fields(&mut self, bytes: &[u8], at: &mut usize) -> Result<(), Refusal> {
+        let rest = &bytes[*at..];
+        let mut start = 0;
+        for end in memchr::memchr_iter(b'\n', rest) {
+            match &rest[start..end] {
+                [line @ .., b'\r'] if !line.is_empty() => {
+                    self.check_length(line.len() + 2)?;
+                    self.head.count(line);
+                    self.head.field(line)?;
+                    start = end + 1;
+                }
+                _ => break,
+            }
+        }
+        *at += start;
+        // The blank line, a line that is wrong, or the beginning of one.
+        match *at < bytes.len() {
+            true => self.line(bytes, at),
+            false => Ok(()),
+        }
     }
 
     fn line(&mut self, bytes: &[u8], at: &mut usize) -> Result<(), Refusal> {

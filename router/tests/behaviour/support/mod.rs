@@ -2,6 +2,7 @@
 
 pub(crate) mod client;
 pub(crate) mod router;
+pub(crate) mod secure;
 pub(crate) mod upstream;
 
 pub(crate) use client::Client;

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::Arc;
 
 use tempfile::TempDir;
 
@@ -16,9 +17,11 @@ pub(crate) const BANYAN: &str = env!("CARGO_BIN_EXE_banyan");
 pub(crate) struct Router {
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
+    /// The clients' port with TLS, if the config has one.
+    pub(crate) tls: Option<SocketAddr>,
     pub(crate) file: PathBuf,
     process: Child,
-    _folder: TempDir,
+    folder: Arc<TempDir>,
 }
 
 /// A config for two upstreams with one module whose routes are given. `router` goes into `[router]`.
@@ -45,9 +48,28 @@ pub(crate) fn route(name: &str, rule: &str, mode: &str) -> String {
 impl Router {
     /// Starts the router with this config and waits until its ports are bound.
     pub(crate) fn start(config: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let level = std::env::var("RUST_LOG").unwrap_or("off".to_owned());
+        Self::start_in(tempfile::tempdir().unwrap(), config, &level, Stdio::inherit())
+    }
+
+    /// The same, in a folder that holds more than the config, and writing its log there.
+    pub(crate) fn start_logging(folder: TempDir, config: &str, level: &str) -> Self {
+        let log = std::fs::File::create(folder.path().join("log")).unwrap();
+        Self::start_in(folder, config, level, log.into())
+    }
+
+    fn start_in(folder: TempDir, config: &str, level: &str, log: Stdio) -> Self {
+        std::fs::write(folder.path().join("banyan.toml"), config).unwrap();
+        Self::start_with(Arc::new(folder), &[], level, log)
+    }
+
+    /// Starts a router that takes this one's ports over, and waits until it has them.
+    pub(crate) fn successor(&self) -> Self {
+        Self::start_with(Arc::clone(&self.folder), &["--takeover"], "off", Stdio::inherit())
+    }
+
+    fn start_with(folder: Arc<TempDir>, arguments: &[&str], level: &str, log: Stdio) -> Self {
         let file = folder.path().join("banyan.toml");
-        std::fs::write(&file, config).unwrap();
         let mut process = Command::new(BANYAN)
             .args([
                 "serve",
@@ -58,29 +80,35 @@ impl Router {
                 "--config",
             ])
             .arg(&file)
-            .env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or("off".to_owned()))
+            .args(arguments)
+            .env("RUST_LOG", level)
             .stdout(Stdio::piped())
+            .stderr(log)
             .spawn()
             .unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap())
             .read_line(&mut line)
             .unwrap();
-        let address = |key: &str| {
+        let find = |key: &str| {
             let value = line.split_whitespace().find_map(|word| word.strip_prefix(key));
-            value
-                .unwrap_or_else(|| panic!("no {key} in {line:?}"))
-                .parse()
-                .unwrap()
+            value.map(|value| value.parse().unwrap())
         };
-        let (address, admin) = (address("router="), address("admin="));
+        let address = |key: &str| find(key).unwrap_or_else(|| panic!("no {key} in {line:?}"));
+        let (address, admin, tls) = (address("router="), address("admin="), find("tls="));
         Self {
             address,
             admin,
+            tls,
             file,
             process,
-            _folder: folder,
+            folder,
         }
+    }
+
+    /// The folder of its files.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.file.parent().unwrap()
     }
 
     /// A connection to the clients' port.
