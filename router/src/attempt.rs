@@ -134,7 +134,7 @@ pub(crate) fn note(
 ) {
     let status = match outcome {
         Ok((answer, _)) => Some(answer.status().as_u16()),
-        Err(Failure::ClientGone) => return,
+        Err(Failure::ClientGone | Failure::BodyTooLong(_)) => return,
         Err(_) => None,
     };
     worker.note(plan, status, took);

@@ -4,12 +4,15 @@
 //! comes back what the client is owed: the upstream's answer with our two headers, or a problem that says what went wrong.
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_http::body::BodySize;
 use actix_http::{ConnectionType, HttpMessage, Payload, Request, RequestHead, Response};
-use http02::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, SET_COOKIE, TRANSFER_ENCODING};
+use http02::header::{
+    CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE, TRANSFER_ENCODING,
+};
 use hyper::body::{Body, Incoming};
 
 use crate::attempt;
@@ -39,21 +42,42 @@ pub async fn serve(worker: Rc<Worker>, mut request: Request) -> Result<Response<
         return Ok(begun.go_on(request.take_payload()).await);
     }
     let turn = begin(&request);
-    let mut plan = match Plan::make(worker.snapshot(), &request) {
+    let mut plan = match worker.plan(&request) {
         Ok(plan) => plan,
         Err(refused) => return Ok(refuse(&refused, turn)),
     };
     let payload = request.take_payload();
-    let body = request_body(request.head(), payload, &worker.clock);
+    let body = request_body(
+        request.head(),
+        payload,
+        &worker.clock,
+        plan.settings().edge.max_body_bytes,
+    );
     let caution = caution(request.method(), &body);
     let draft = shadow_draft(&worker, &plan, request.head(), &body);
     let began = Instant::now();
-    let outcome = attempt::ask(&worker, &mut plan, request.head(), body, caution).await;
+    let limit = plan.settings().edge.request_timeout;
+    let asking = attempt::ask(&worker, &mut plan, request.head(), body, caution);
+    let outcome = in_time(&worker.clock, limit, asking).await;
     let Some(mut draft) = draft else {
         return Ok(answer(&plan, outcome, turn));
     };
     draft.took = began.elapsed();
     Ok(answer_and_capture(worker, &plan, outcome, turn, draft))
+}
+
+/// Waits for an answer, but not beyond the time for the whole exchange. The watch ends what has begun to be answered.
+async fn in_time(clock: &Clock, limit: Option<Duration>, asking: impl Future<Output = Outcome>) -> Outcome {
+    let Some(limit) = limit else {
+        return asking.await;
+    };
+    match clock.by(clock.after(limit), pin!(asking)).await {
+        Some(outcome) => outcome,
+        None => Err(Problem::new(
+            Kind::GatewayTimeout,
+            format!("the exchange took longer than {limit:?}"),
+        )),
+    }
 }
 
 /// The copy of a request that is to be compared, if the route is compared and the sample draws it.
@@ -96,10 +120,15 @@ pub(crate) fn begin(request: &Request) -> Option<Turn> {
 }
 
 /// What the upstream is sent as a body: as much as the head announces.
-pub(crate) fn request_body(head: &RequestHead, payload: Payload, clock: &Clock) -> RequestBody {
+pub(crate) fn request_body(
+    head: &RequestHead,
+    payload: Payload,
+    clock: &Clock,
+    most: Option<u64>,
+) -> RequestBody {
     match payload {
         Payload::None => RequestBody::Empty,
-        payload => RequestBody::Client(ClientBody::open(payload, content_length(head), clock)),
+        payload => RequestBody::Client(ClientBody::open(payload, content_length(head), clock).at_most(most)),
     }
 }
 
@@ -132,6 +161,7 @@ pub(crate) fn explain(upstream: &str, failure: &Failure) -> Problem {
         }
         Failure::Timeout(_) => tell(Kind::GatewayTimeout, &failure.to_string()),
         Failure::ClientGone => Problem::new(Kind::BadRequest, "the body ended before it was complete"),
+        Failure::BodyTooLong(most) => Problem::content_too_large(*most),
         Failure::Broken { .. } => tell(Kind::BadGateway, "broke off before it had answered"),
     }
 }
@@ -140,7 +170,7 @@ pub(crate) fn explain(upstream: &str, failure: &Failure) -> Problem {
 pub(crate) fn answer(plan: &Plan, outcome: Outcome, turn: Option<Turn>) -> Response<AnswerBody> {
     let (upstream, lease) = match outcome {
         Ok(answered) => answered,
-        Err(problem) => return fail(plan, &problem, turn),
+        Err(problem) => return fail(plan, &precise(problem, turn.as_ref()), turn),
     };
     let Some(status) = convert::status(upstream.status()).filter(|status| !status.is_informational()) else {
         let detail = format!(
@@ -200,6 +230,17 @@ pub(crate) fn answer(plan: &Plan, outcome: Outcome, turn: Option<Turn>) -> Respo
     response
 }
 
+/// A body that ended before its end may have been cut off by ourselves, for a reason that we know.
+fn precise(problem: Problem, turn: Option<&Turn>) -> Problem {
+    if let (Kind::ContentTooLarge, Some(turn)) = (problem.kind, turn) {
+        turn.stop_reading();
+    }
+    match turn.and_then(Turn::refusal) {
+        Some(refusal) if problem.kind == Kind::BadRequest => Problem::new(refusal.kind, refusal.detail),
+        _ => problem,
+    }
+}
+
 fn give_back(lease: Option<Lease>) {
     if let Some(lease) = lease {
         lease.give_back();
@@ -209,7 +250,12 @@ fn give_back(lease: Option<Lease>) {
 /// The answer to a request that cannot be forwarded.
 pub(crate) fn refuse(refused: &Refused, turn: Option<Turn>) -> Response<AnswerBody> {
     let why = HeaderValue::from_str(&refused.why).unwrap_or(HeaderValue::from_static("refused"));
-    tell(&refused.problem, why, refused.identity.request_id(), turn)
+    let mut response = tell(&refused.problem, why, refused.identity.request_id(), turn);
+    if !matches!(refused.problem.kind, Kind::AmbiguousPath | Kind::TooManyRequests) {
+        // What comes behind a request that was not understood may not be what it seems.
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
+    response
 }
 
 /// The answer when the upstream's did not come.
@@ -232,6 +278,10 @@ fn tell(problem: &Problem, why: HeaderValue, request_id: &str, turn: Option<Turn
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
     headers.insert(SERVED_BY, HeaderValue::from_static("router"));
     headers.insert(SERVED_WHY, why);
+    if let Some(wait) = problem.retry_after {
+        // Whole seconds, and not a moment too early.
+        headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
+    }
     if let Ok(id) = HeaderValue::from_str(request_id) {
         headers.insert(X_REQUEST_ID, id);
     }

@@ -21,7 +21,6 @@ use crate::exchange::{answer, begin, content_length, outcome_of, refuse};
 use crate::forward::Caution;
 use crate::forward::answer::AnswerBody;
 use crate::forward::body::{ClientBody, Gate, RequestBody};
-use crate::plan::Plan;
 use crate::worker::Worker;
 
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -50,18 +49,20 @@ impl Begun {
 }
 
 /// Asks the upstream. `Ok` lets the client send its body, `Err` is the answer without it.
-pub async fn ask(worker: Rc<Worker>, request: Request) -> Result<Request, Response<BoxBody>> {
+pub async fn ask(worker: Rc<Worker>, mut request: Request) -> Result<Request, Response<BoxBody>> {
+    if matches!(request.payload(), Payload::None) {
+        // There is nothing that the client could hold back, and nothing to ask for.
+        return Ok(request);
+    }
     let turn = begin(&request);
-    let plan = match Plan::make(worker.snapshot(), &request) {
+    let plan = match worker.plan(&request) {
         Ok(plan) => plan,
         Err(refused) => return Err(refuse(&refused, turn).map_into_boxed_body()),
     };
     let gate = GateKeeper(Rc::default());
-    let body = RequestBody::Client(ClientBody::gated(
-        &gate.0,
-        content_length(request.head()),
-        &worker.clock,
-    ));
+    let length = content_length(request.head());
+    let body = ClientBody::gated(&gate.0, length, &worker.clock).at_most(plan.settings().edge.max_body_bytes);
+    let body = RequestBody::Client(body);
     let go = Arc::new(Notify::new());
     let outbound = plan.request(request.head(), body).map(|mut outbound| {
         let go = Arc::clone(&go);

@@ -5,12 +5,13 @@
 //!
 //! # The life of a request
 //!
-//! 1. [`server`] has accepted a connection on one of its worker threads; [`watch`] keeps an eye on it, so that a client who
-//!    stands still is cut off. actix-http reads the head. What is not HTTP is answered there, dressed as our problem.
+//! 1. [`clients`] has accepted a connection on one of its worker threads; [`watch`] keeps an eye on it, so that a client who
+//!    stands still is cut off. Its bytes come through [`stream`], in the clear or by [`tls`], and [`strict`] stops at what
+//!    could be read in two ways. actix-http reads the head; [`http2`] hands requests over in the same form.
 //! 2. [`exchange::serve`] begins. [`expect`] comes before it if the client waits for `100 Continue`; [`upgrade`] takes its
 //!    place if the client wants to leave HTTP.
 //! 3. [`plan::Plan::make`] takes the current [`snapshot`] (one for the whole request, whatever is reloaded meanwhile), names
-//!    the request ([`identity`]) and asks [`choose::choose`] who serves it: [`path`] says what the path can mean, [`table`]
+//!    the request ([`identity`]), looks whether its head is in [`form`] and within its client's [`limits`], and asks [`choose::choose`] who serves it: [`path`] says what the path can mean, [`table`]
 //!    which route that is, and the route's mode, with the client's bucket if it is a canary, which side.
 //!    A path whose readings belong to different routes is refused; a path that no route matches is the monolith's.
 //! 4. [`forward::headers`] writes the head for the upstream: end-to-end fields as they came, and our word on where the
@@ -23,28 +24,38 @@
 //! 6. What happened is counted ([`notes`]), and a sample of the monolith's answers is compared with the service's, off the
 //!    answer's path ([`shadow`], [`compare`]). Both become [`evidence`], on which a [`certificate`] rests.
 //!
-//! Beside that: [`reload`] follows the file and swaps the snapshot, [`admin`] tells operators what is being served and switches routes for them, [`events`] and [`totals`]
-//! keep what happened, [`cli`]
-//! is the command line, and `banyan why` walks steps 3's path without sending anything.
+//! Beside that: [`reload`] follows the file and swaps the snapshot, [`switch`] edits the file by command and writes down
+//! who did what and why, [`promotion`] decides whether it may, [`admin`] takes those commands and tells operators what is
+//! being served, [`events`] and [`totals`] keep what happened, [`cli`] is the command line, and `banyan why` walks step 3's
+//! path without sending anything. [`server`] puts it all together, [`drain`] ends it in order, and [`handover`] gives the
+//! ports to a successor.
 //!
-//! Architecture Invariants: nothing but [`forward::convert`] knows both `http` versions; nothing but [`forward`] (and the shadow's [`shadow::fetch`]) knows the
-//! HTTP client; [`choose`], [`path`] and [`table`] are pure; no state is shared between workers but the snapshot.
+//! Architecture Invariants: nothing but [`forward::convert`] knows both `http` versions; nothing but [`forward`] and the
+//! shadow's [`shadow::fetch`] knows the HTTP client; [`choose`], [`path`] and [`table`] are pure; no state is shared between
+//! workers but the snapshot and what clients have used of their [`limits`].
 
 pub mod admin;
 pub mod attempt;
+pub mod carrier;
 pub mod certificate;
 pub mod choose;
 pub mod cli;
 pub mod client;
+pub mod clients;
 pub mod clock;
 pub mod compare;
 pub mod config;
+pub mod drain;
 pub mod events;
 pub mod evidence;
 pub mod exchange;
 pub mod expect;
+pub mod form;
 pub mod forward;
+pub mod handover;
+pub mod http2;
 pub mod identity;
+pub mod limits;
 pub mod notes;
 pub mod operations;
 pub mod origin;
@@ -61,8 +72,11 @@ pub mod shadow;
 pub mod snapshot;
 pub mod standing;
 pub mod state;
+pub mod stream;
+pub mod strict;
 pub mod switch;
 pub mod table;
+pub mod tls;
 pub mod totals;
 pub mod upgrade;
 pub mod watch;

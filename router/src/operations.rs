@@ -72,7 +72,7 @@ impl Operations {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the last seconds of evidence are not kept"),
             Err(_) => {
-                tracing::warn!("the last seconds of evidence are not kept: the state database is too slow")
+                tracing::warn!("the last seconds of evidence are not kept: the state database is too slow");
             }
         }
         if !self.operator.switcher().written(LAST_WORDS).await {
@@ -113,10 +113,10 @@ async fn get_ready(db: Db, operator: Arc<Operator>) {
         }
         tokio::time::sleep(RETRY_AFTER).await;
     }
-    operator.get_ready();
     if is_out {
         tracing::info!("the state database can be used again");
     }
+    operator.state().note_database();
     if let Err(error) = operator.switcher().recover().await {
         tracing::warn!(%error, "the audit log is not mended yet; it will be before the next step forward");
     }

@@ -7,6 +7,24 @@ use std::net::IpAddr;
 
 use http::header::HeaderValue;
 
+/// How the client has reached us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// In the clear.
+    Http,
+    /// Over TLS.
+    Https,
+}
+
+impl Scheme {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
 /// Peer and host.
 #[derive(Debug)]
 pub struct Origin {
@@ -16,6 +34,8 @@ pub struct Origin {
     pub host: Option<String>,
     /// The host as a header value.
     pub host_value: Option<HeaderValue>,
+    /// The scheme as `X-Forwarded-Proto` has it.
+    pub forwarded_proto: HeaderValue,
     /// The peer as `X-Forwarded-For` has it.
     pub forwarded_for: HeaderValue,
     /// Peer, protocol and host as `Forwarded` has them (RFC 7239).
@@ -24,10 +44,9 @@ pub struct Origin {
 
 impl Origin {
     /// Puts the texts together; refuses what is no host.
-    pub fn new(peer: IpAddr, host: Option<&str>) -> Result<Self, &'static str> {
-        let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+,;=".contains(&byte);
+    pub fn new(peer: IpAddr, host: Option<&str>, scheme: Scheme) -> Result<Self, &'static str> {
         let host = host.filter(|host| !host.is_empty());
-        if host.is_some_and(|host| !host.bytes().all(is_host)) {
+        if host.is_some_and(|host| !is_host(host)) {
             return Err("the Host is not one");
         }
         let value = |text: &str| HeaderValue::from_str(text).map_err(|_| "the Host is not one");
@@ -37,10 +56,30 @@ impl Origin {
             peer,
             host: host.map(str::to_owned),
             host_value: host.map(value).transpose()?,
+            forwarded_proto: HeaderValue::from_static(scheme.name()),
             forwarded_for: value(&address)?,
-            forwarded: value(&format!("for={};proto=http{named}", node(&address)))?,
+            forwarded: value(&format!("for={};proto={}{named}", node(&address), scheme.name()))?,
         })
     }
+}
+
+/// `uri-host [ ":" port ]` (RFC 9110, section 7.2). Without the comma that RFC 3986 would allow in a name: no name has one,
+/// and some servers read a list.
+fn is_host(text: &str) -> bool {
+    let (is_name, port) = match text.strip_prefix('[').map(|rest| rest.split_once(']')) {
+        Some(None) => return false,
+        Some(Some((address, rest))) => {
+            let is_address = |byte: u8| byte.is_ascii_hexdigit() || b":.".contains(&byte);
+            (!address.is_empty() && address.bytes().all(is_address), rest)
+        }
+        None => {
+            let (name, port) = text.split_at(text.find(':').unwrap_or(text.len()));
+            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(&byte);
+            (!name.is_empty() && name.bytes().all(is_plain), port)
+        }
+    };
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    is_name && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
 }
 
 /// RFC 7239 wants IPv6 addresses in brackets and quotes.

@@ -8,18 +8,21 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_http::header::HeaderMap;
 use actix_http::{ConnectionType, Request, RequestHead};
 use http02::header::{HOST, HeaderValue};
 use http02::{Method, Version};
+use hyper::body::Body;
 
 use crate::choose::{Asked, Decision, Refusal, choose};
 use crate::client;
 use crate::config::{Mode, Owner, Settings, Upstream};
+use crate::form;
 use crate::forward::body::RequestBody;
 use crate::forward::headers::outbound;
 use crate::forward::{Caution, convert};
 use crate::identity::Identity;
-use crate::origin::Origin;
+use crate::origin::{Origin, Scheme};
 use crate::problem::{Kind, Problem};
 use crate::shadow::{self, Draft};
 use crate::snapshot::Snapshot;
@@ -67,6 +70,17 @@ pub struct Refused {
     pub identity: Identity,
 }
 
+impl Refused {
+    /// A request that is no request.
+    pub fn malformed(detail: &str) -> Self {
+        Self {
+            problem: Problem::new(Kind::BadRequest, detail),
+            why: "refused=malformed".to_owned(),
+            identity: Identity::of(&HeaderMap::new()),
+        }
+    }
+}
+
 impl ClientKind {
     /// Whether it wants the head only.
     pub fn is_head(&self) -> bool {
@@ -109,7 +123,7 @@ impl Plan {
     fn decide(snapshot: &Snapshot, request: &Request) -> Result<(Decision, Rc<Origin>), (Problem, String)> {
         let head = request.head();
         let settings = &snapshot.config.router;
-        if head_length(head) > settings.max_header_bytes {
+        if form::length(head) > settings.max_header_bytes {
             let detail = format!("the head is longer than {} bytes", settings.max_header_bytes);
             return Err((
                 Problem::new(Kind::HeaderTooLarge, detail),
@@ -122,13 +136,11 @@ impl Plan {
                 "refused=bad-request".to_owned(),
             )
         };
-        if head
-            .uri
-            .scheme_str()
-            .is_some_and(|scheme| scheme != "http" && scheme != "https")
-        {
-            return Err(bad("the scheme of the target is not http"));
+        if head.method == Method::CONNECT {
+            let problem = Problem::new(Kind::NotImplemented, "the router is not a tunnel");
+            return Err((problem, "refused=connect".to_owned()));
         }
+        form::check(head).map_err(bad)?;
         let origin = origin(request).map_err(bad)?;
         let asked = Asked {
             method: head.method.as_str(),
@@ -179,7 +191,16 @@ impl Plan {
         head: &RequestHead,
         body: RequestBody,
     ) -> Result<http::Request<RequestBody>, Problem> {
-        self.request_to(self.upstream(), head, body)
+        let has_chunks = body.size_hint().exact().is_none();
+        let mut request = self.request_to(self.upstream(), head, body)?;
+        if has_chunks {
+            // Unless told, hyper takes a GET of unknown length for one without a body.
+            let chunked = http::HeaderValue::from_static("chunked");
+            request
+                .headers_mut()
+                .insert(http::header::TRANSFER_ENCODING, chunked);
+        }
+        Ok(request)
     }
 
     /// The request as any upstream would be sent it.
@@ -280,18 +301,7 @@ fn origin(request: &Request) -> Result<Rc<Origin>, &'static str> {
     };
     match request.conn_data::<Rc<Connection>>() {
         Some(connection) => connection.origin(peer, host),
-        None => Origin::new(peer, host).map(Rc::new),
+        // Only a stream of HTTP/2 has no connection to itself, and that is spoken over TLS alone.
+        None => Origin::new(peer, host, Scheme::Https).map(Rc::new),
     }
-}
-
-fn head_length(head: &RequestHead) -> usize {
-    let target = head
-        .uri
-        .path_and_query()
-        .map_or(1, |target| target.as_str().len());
-    let fields = head
-        .headers
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len() + 4);
-    head.method.as_str().len() + target + 12 + fields.sum::<usize>()
 }

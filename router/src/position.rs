@@ -41,7 +41,7 @@ impl Position {
         }
         let (epoch, number): (u64, u64) = (epoch.parse().ok()?, number.parse().ok()?);
         (epoch < 1 << 16 && number < 1 << Self::NUMBER_BITS)
-            .then(|| Self(epoch << Self::NUMBER_BITS | number))
+            .then_some(Self(epoch << Self::NUMBER_BITS | number))
     }
 
     /// What a request says its reader has written, in the header or the module's cookie, whichever is later.

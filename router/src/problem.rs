@@ -4,6 +4,8 @@
 //! `urn:banyan:router:…` that the request was not answered by an application. Details name upstreams by their name in the
 //! config, never by address.
 
+use std::time::Duration;
+
 use actix_http::StatusCode;
 use bytes::Bytes;
 use serde::Serialize;
@@ -19,6 +21,12 @@ pub enum Kind {
     RequestTimeout,
     /// The head is too long.
     HeaderTooLarge,
+    /// The body is too long.
+    ContentTooLarge,
+    /// The client asks too often.
+    TooManyRequests,
+    /// A version of HTTP that we do not speak.
+    VersionNotSupported,
     /// CONNECT, or an upgrade that cannot be.
     NotImplemented,
     /// The upstream refused, or broke off before it had answered.
@@ -34,6 +42,8 @@ pub struct Problem {
     pub kind: Kind,
     /// What happened, for a person.
     pub detail: String,
+    /// When it may be tried again, if that can be said.
+    pub retry_after: Option<Duration>,
 }
 
 #[derive(Serialize)]
@@ -55,7 +65,27 @@ impl Problem {
         Self {
             kind,
             detail: detail.into(),
+            retry_after: None,
         }
+    }
+
+    /// The client has asked too often.
+    pub fn too_many_requests(wait: Duration) -> Self {
+        Self {
+            retry_after: Some(wait),
+            ..Self::new(
+                Kind::TooManyRequests,
+                "the client has sent more requests than it may, and can go on a little later",
+            )
+        }
+    }
+
+    /// The body is longer than so many bytes.
+    pub fn content_too_large(most: u64) -> Self {
+        Self::new(
+            Kind::ContentTooLarge,
+            format!("the body is longer than {most} bytes"),
+        )
     }
 
     /// Its body.
@@ -109,6 +139,21 @@ impl Kind {
                 "urn:banyan:router:header-too-large",
                 "The head of the request is too long",
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            ),
+            Self::ContentTooLarge => (
+                "urn:banyan:router:content-too-large",
+                "The body of the request is too long",
+                StatusCode::PAYLOAD_TOO_LARGE,
+            ),
+            Self::TooManyRequests => (
+                "urn:banyan:router:too-many-requests",
+                "The client asks too often",
+                StatusCode::TOO_MANY_REQUESTS,
+            ),
+            Self::VersionNotSupported => (
+                "urn:banyan:router:version-not-supported",
+                "The router does not speak this version of HTTP",
+                StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             ),
             Self::NotImplemented => (
                 "urn:banyan:router:not-implemented",

@@ -5,6 +5,7 @@
 //! half-written is not mistaken for a shorter one. It is taken whole or not at all: a file with a mistake changes nothing,
 //! and its mistakes are logged once, with their lines.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -154,7 +155,11 @@ fn take(state: &State, config: Config) {
 
 /// One line for each route that comes, goes, or is served otherwise.
 fn changes(before: &Config, after: &Config) -> Vec<String> {
-    let find = |config: &Config, name: &str| config.routes.iter().position(|route| route.name == name);
+    let by_name = |config: &Config| -> HashMap<String, usize> {
+        let routes = config.routes.iter().enumerate();
+        routes.map(|(at, route)| (route.name.clone(), at)).collect()
+    };
+    let (known, wanted) = (by_name(before), by_name(after));
     let module =
         |config: &Config, route: &Route| -> Option<Module> { config.modules.get(route.module).cloned() };
     let service = |config: &Config, route: &Route| {
@@ -166,7 +171,7 @@ fn changes(before: &Config, after: &Config) -> Vec<String> {
     };
     let mut lines = Vec::new();
     for route in &after.routes {
-        let Some(old) = find(before, &route.name).map(|at| &before.routes[at]) else {
+        let Some(old) = known.get(&route.name).map(|at| &before.routes[*at]) else {
             lines.push(format!(
                 "route {}: new, {} → {}",
                 route.name, route.rule, route.mode
@@ -199,7 +204,7 @@ fn changes(before: &Config, after: &Config) -> Vec<String> {
     let gone = before
         .routes
         .iter()
-        .filter(|route| find(after, &route.name).is_none());
+        .filter(|route| !wanted.contains_key(&route.name));
     lines.extend(gone.map(|route| format!("route {}: gone, its requests go to the monolith", route.name)));
     lines
 }
@@ -214,6 +219,11 @@ fn needing_restart(before: &Settings, after: &Settings) -> Vec<&'static str> {
     };
     note(before.listen != after.listen, "listen");
     note(before.admin != after.admin, "admin");
+    let tls = |settings: &Settings| settings.edge.tls.as_ref().map(|tls| tls.listen);
+    let socket = |settings: &Settings| settings.edge.handover_socket.clone();
+    note(socket(before) != socket(after), "handover_socket");
+    note(before.edge.drain_delay != after.edge.drain_delay, "drain_delay");
+    note(tls(before) != tls(after), "tls.listen");
     note(before.workers != after.workers, "workers");
     note(before.keep_alive != after.keep_alive, "keep_alive");
     note(before.max_connections != after.max_connections, "max_connections");

@@ -2,33 +2,22 @@
 //!
 //! For `banyan serve`. Ports are bound before anything is started, so an address in use is an error with a name and not a
 //! half-running server.
-//!
-//! actix-http is used without actix-web on the clients' port: only there can `Expect` be passed on to the upstream
-//! ([`crate::expect`]), an upgrade be given its connection ([`crate::upgrade`]), and the connection itself be watched
-//! ([`crate::watch`]).
+//! What happens to a connection of a client's begins in [`crate::clients`].
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
-use std::rc::Rc;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use actix_http::HttpService;
-use actix_http::error::DispatchError;
-use actix_server::{Server, ServerBuilder};
-use actix_service::{ServiceFactoryExt, fn_service};
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpStream;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::admin::token::Token;
 use crate::config::Settings;
+use crate::handover::{self, Offer, Ports, Predecessor};
 use crate::operations::Operations;
 use crate::state::State;
-use crate::watch::ClientStream;
-use crate::worker::Worker;
-use crate::{admin, exchange, expect, reload, upgrade};
+use crate::tls::{Certificates, TlsError};
+use crate::{admin, clients, drain, reload};
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4096;
@@ -38,57 +27,121 @@ const BACKLOG: i32 = 4096;
 pub struct Bound {
     /// The clients'.
     pub router: SocketAddr,
+    /// The clients' with TLS.
+    pub tls: Option<SocketAddr>,
     /// The operators'.
     pub admin: SocketAddr,
-    router_listener: TcpListener,
-    admin_listener: TcpListener,
+    ports: Ports,
+    certificates: Option<Arc<Certificates>>,
+    predecessor: Option<Predecessor>,
 }
 
-/// A port that could not be bound.
+/// Why the router cannot start.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {source}")]
-pub struct BindError {
-    address: SocketAddr,
-    source: io::Error,
+pub enum StartError {
+    /// A port that could not be bound.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The sockets could not be taken over.
+    #[error("cannot take over from the router at {path}: {source}; it goes on")]
+    TakeOver {
+        /// Where it was asked.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 impl Bound {
-    /// Binds both ports.
-    pub fn bind(settings: &Settings) -> Result<Self, BindError> {
-        let listen = |address| listen(address).map_err(|source| BindError { address, source });
-        let (router, router_listener) = listen(settings.listen)?;
-        let (admin, admin_listener) = listen(settings.admin)?;
+    /// Reads the certificate, if there is to be TLS, and binds the ports.
+    pub fn bind(settings: &Settings) -> Result<Self, StartError> {
+        let certificates = certificates(settings)?;
+        Self::of(settings, None, certificates, None)
+    }
+
+    /// The same, but with the sockets of the router that is asked at `path`, if one is there. It goes on until this one
+    /// serves. Ports that are configured otherwise by now are bound anew.
+    pub fn take_over(settings: &Settings, path: &Path) -> Result<Self, StartError> {
+        let certificates = certificates(settings)?;
+        let taken = handover::take_over(path).map_err(|source| StartError::TakeOver {
+            path: path.to_owned(),
+            source,
+        })?;
+        match taken {
+            Some((ports, predecessor)) => Self::of(settings, Some(ports), certificates, Some(predecessor)),
+            None => {
+                tracing::info!(path = %path.display(), "there is no router to take over from");
+                Self::of(settings, None, certificates, None)
+            }
+        }
+    }
+
+    fn of(
+        settings: &Settings,
+        taken: Option<Ports>,
+        certificates: Option<Arc<Certificates>>,
+        predecessor: Option<Predecessor>,
+    ) -> Result<Self, StartError> {
+        let (router, admin, tls) = match taken {
+            Some(ports) => (Some(ports.router), Some(ports.admin), ports.tls),
+            None => (None, None, None),
+        };
+        let secure = settings.edge.tls.as_ref();
+        let ports = Ports {
+            router: fitting(router, settings.listen)?,
+            admin: fitting(admin, settings.admin)?,
+            tls: secure.map(|secure| fitting(tls, secure.listen)).transpose()?,
+        };
+        let address = |listener: &TcpListener, asked| {
+            listener.local_addr().map_err(|source| StartError::Bind {
+                address: asked,
+                source,
+            })
+        };
+        let tls = ports.tls.as_ref().map(|tls| address(tls, settings.listen));
         Ok(Self {
-            router,
-            admin,
-            router_listener,
-            admin_listener,
+            router: address(&ports.router, settings.listen)?,
+            tls: tls.transpose()?,
+            admin: address(&ports.admin, settings.admin)?,
+            ports,
+            certificates,
+            predecessor,
         })
     }
 
-    /// Serves until a signal says stop, then lets running exchanges end.
+    /// Serves until a signal or a successor says stop, then lets running exchanges end.
     pub async fn serve(self, state: Arc<State>, file: PathBuf, token: Token) -> io::Result<()> {
         let settings = state.snapshot().config.router.clone();
+        let offer = offer(&self.ports, &settings, &file);
         let operations = Operations::start(&state, &file).map_err(io::Error::other)?;
-        let admin = admin::serve(self.admin_listener, Arc::clone(&operations.operator), token)?;
+        let admin = admin::serve(self.ports.admin, Arc::clone(&operations.operator), token)?;
         let admin_handle = admin.handle();
         let admin = tokio::spawn(admin);
-        let server = serve_clients(self.router_listener, &settings, &state)?;
-        let handle = server.handle();
-        let reloading = tokio::task::spawn_local(reload::follow(
-            Arc::clone(&state),
-            file,
-            operations.operator.switcher().clone(),
-        ));
-        tokio::task::spawn_local(async move {
-            if let Err(error) = stop_signal().await {
-                tracing::error!(%error, "cannot listen for signals");
-                return std::future::pending().await;
+        let config = self.certificates.as_ref().map(Certificates::server_config);
+        let config = config.transpose().map_err(io::Error::other)?;
+        let secure = self.ports.tls.zip(config);
+        let server = clients::serve(self.ports.router, secure, &settings, &state)?;
+        if let Some(certificates) = self.certificates {
+            tokio::task::spawn_local(certificates.follow(Arc::clone(&state)));
+        }
+        let switcher = operations.operator.switcher().clone();
+        let reloading = tokio::task::spawn_local(reload::follow(Arc::clone(&state), file, switcher));
+        let ending = drain::follow(offer, state, server.handle(), admin_handle.clone(), settings);
+        tokio::task::spawn_local(ending);
+        if let Some(predecessor) = self.predecessor {
+            // It is still there, or has gone by itself: either way this router serves.
+            if let Err(error) = predecessor.dismiss() {
+                tracing::warn!(%error, "the router before this one has gone without being told to");
             }
-            tracing::info!(limit = ?settings.shutdown_timeout, "stopping: no new connections, running exchanges may end");
-            state.start_draining();
-            handle.stop(true).await;
-        });
+        }
         let ended = server.await;
         reloading.abort();
         operations.stop().await;
@@ -100,71 +153,38 @@ impl Bound {
     }
 }
 
-fn listen(address: SocketAddr) -> io::Result<(SocketAddr, TcpListener)> {
+fn certificates(settings: &Settings) -> Result<Option<Arc<Certificates>>, TlsError> {
+    settings.edge.tls.as_ref().map(Certificates::load).transpose()
+}
+
+/// Without it the router serves all the same, but cannot be taken over from.
+fn offer(ports: &Ports, settings: &Settings, file: &Path) -> Option<Offer> {
+    let path = handover::path(settings.edge.handover_socket.as_deref(), file);
+    let offer = Offer::begin(ports, &path);
+    offer
+        .inspect_err(|error| {
+            tracing::warn!(path = %path.display(), %error, "no successor can take over: see router.handover_socket");
+        })
+        .ok()
+}
+
+/// The socket that was taken over, if it is where it should be, or a new one.
+fn fitting(taken: Option<TcpListener>, address: SocketAddr) -> Result<TcpListener, StartError> {
+    let is_fitting = |taken: &TcpListener| {
+        let bound = taken.local_addr().ok();
+        bound.is_some_and(|bound| bound == address || (address.port() == 0 && bound.ip() == address.ip()))
+    };
+    match taken.filter(is_fitting) {
+        Some(taken) => Ok(taken),
+        None => listen(address).map_err(|source| StartError::Bind { address, source }),
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    let listener: TcpListener = socket.into();
-    Ok((listener.local_addr()?, listener))
-}
-
-async fn stop_signal() -> io::Result<()> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
-}
-
-fn serve_clients(listener: TcpListener, settings: &Settings, state: &Arc<State>) -> io::Result<Server> {
-    let whole_seconds = settings.shutdown_timeout.as_secs().max(1);
-    let builder: ServerBuilder = Server::build()
-        .workers(settings.workers)
-        .max_concurrent_connections(settings.max_connections.div_ceil(settings.workers))
-        .shutdown_timeout(whole_seconds)
-        .disable_signals();
-    let stopping = builder.graceful_shutdown_signal();
-    let (settings, current, shadow) = (settings.clone(), state.current(), state.shadow().clone());
-    let events = state.events().clone();
-    let server = builder.listen("router", listener, move || {
-        // Runs once on each worker's thread.
-        let worker = Worker::start(Arc::clone(&current), shadow.clone(), events.clone());
-        let (expecting, upgrading, watching) = (Rc::clone(&worker), Rc::clone(&worker), Rc::clone(&worker));
-        let stopping = stopping.clone();
-        let http = HttpService::build()
-            .keep_alive(settings.keep_alive)
-            .client_request_timeout(settings.header_timeout)
-            .client_disconnect_timeout(Duration::from_secs(2))
-            // A client that has gone must not keep an upstream working.
-            .h1_allow_half_closed(false)
-            .graceful_shutdown_signal(move || {
-                let stopping = stopping.clone();
-                async move { stopping.notified().await }
-            })
-            .on_connect_ext(|stream: &ClientStream, data| {
-                data.insert(Rc::clone(stream.connection()));
-            })
-            .expect(fn_service(move |request| {
-                expect::ask(Rc::clone(&expecting), request)
-            }))
-            .upgrade(fn_service(move |(request, wire)| {
-                upgrade::serve(Rc::clone(&upgrading), request, wire)
-            }))
-            .h1(fn_service(move |request| {
-                exchange::serve(Rc::clone(&worker), request)
-            }));
-        let watched = fn_service(move |stream: TcpStream| {
-            let peer = stream.peer_addr().ok();
-            // Without it small answers wait for the client's acknowledgement.
-            let prepared = stream
-                .set_nodelay(true)
-                .map(|()| (watching.watch.over(stream), peer));
-            std::future::ready(prepared.map_err(DispatchError::Io))
-        });
-        watched.and_then(http)
-    })?;
-    Ok(server.run())
+    Ok(socket.into())
 }

@@ -43,23 +43,7 @@ impl Snapshot {
 
     /// Prepares a config and takes over what the snapshot before it knew of upstreams and modules that stay.
     pub fn following(config: Config, before: Option<&Self>) -> Self {
-        let standings = config.upstreams.iter().map(|upstream| {
-            let known = before.and_then(|before| {
-                let mut upstreams = before.config.upstreams.iter();
-                let at = upstreams.position(|other| other.authority == upstream.authority)?;
-                Some(Arc::clone(&before.standings[at]))
-            });
-            known.unwrap_or_default()
-        });
-        let reached = config.modules.iter().map(|module| {
-            let known = before.and_then(|before| {
-                let mut modules = before.config.modules.iter();
-                let at = modules.position(|other| other.name == module.name)?;
-                Some(Arc::clone(&before.reached[at]))
-            });
-            known.unwrap_or_default()
-        });
-        let (standings, reached) = (standings.collect(), reached.collect());
+        let (standings, reached) = (standings(&config, before), reached(&config, before));
         let table = Table::new(
             config
                 .routes
@@ -88,32 +72,33 @@ impl Snapshot {
             .iter()
             .map(|route| subject(&snapshot.config, route));
         snapshot.subjects = subjects.collect();
-        let fixed = |index: usize| Decision {
-            upstream: monolith,
-            route: Some(index),
-            rule: Rule::Fixed,
-            unusual: None,
-            overruled: None,
-        };
-        let why_fixed = snapshot
-            .config
-            .routes
-            .iter()
-            .enumerate()
-            .map(|(index, route)| match route.mode {
-                Mode::Canary(_) => None,
-                Mode::Monolith | Mode::Shadow | Mode::Service => header(&fixed(index).why(&snapshot)),
-            });
-        snapshot.why_fixed = why_fixed.collect();
-        let unmatched = Decision {
-            upstream: monolith,
-            route: None,
-            rule: Rule::Unmatched,
-            unusual: None,
-            overruled: None,
-        };
+        snapshot.why_fixed = snapshot.reasons();
+        let unmatched = snapshot.monolith_for(None, Rule::Unmatched);
         snapshot.why_unmatched = header(&unmatched.why(&snapshot));
         snapshot
+    }
+
+    /// The reasons that no request changes, by route.
+    fn reasons(&self) -> Vec<Option<HeaderValue>> {
+        let routes = self.config.routes.iter().enumerate();
+        let reasons = routes.map(|(index, route)| match route.mode {
+            Mode::Canary(_) => None,
+            Mode::Monolith | Mode::Shadow | Mode::Service => {
+                header(&self.monolith_for(Some(index), Rule::Fixed).why(self))
+            }
+        });
+        reasons.collect()
+    }
+
+    /// A decision, for the sake of its reason, in which the upstream does not show.
+    fn monolith_for(&self, route: Option<usize>, rule: Rule) -> Decision {
+        Decision {
+            upstream: self.monolith,
+            route,
+            rule,
+            unusual: None,
+            overruled: None,
+        }
     }
 
     /// How an upstream is doing.
@@ -175,6 +160,32 @@ impl Snapshot {
             .or_else(|| header(&decision.why(self)))
             .unwrap_or(HeaderValue::from_static("?"))
     }
+}
+
+/// What was known of each upstream that stays.
+fn standings(config: &Config, before: Option<&Snapshot>) -> Vec<Arc<Standing>> {
+    let standings = config.upstreams.iter().map(|upstream| {
+        let known = before.and_then(|before| {
+            let mut upstreams = before.config.upstreams.iter();
+            let at = upstreams.position(|other| other.authority == upstream.authority)?;
+            Some(Arc::clone(&before.standings[at]))
+        });
+        known.unwrap_or_default()
+    });
+    standings.collect()
+}
+
+/// How far the data of each module that stays had come.
+fn reached(config: &Config, before: Option<&Snapshot>) -> Vec<Arc<[Reached; 2]>> {
+    let reached = config.modules.iter().map(|module| {
+        let known = before.and_then(|before| {
+            let mut modules = before.config.modules.iter();
+            let at = modules.position(|other| other.name == module.name)?;
+            Some(Arc::clone(&before.reached[at]))
+        });
+        known.unwrap_or_default()
+    });
+    reached.collect()
 }
 
 fn subject(config: &Config, route: &Route) -> Arc<str> {

@@ -5,12 +5,14 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
 use crate::config::{Config, Mode, Refused};
 use crate::events::Events;
+use crate::limits::Limits;
 use crate::shadow::Shadow;
 use crate::shadow::findings::Findings;
 use crate::snapshot::Snapshot;
@@ -22,7 +24,9 @@ pub struct State {
     current: Current,
     shadow: Shadow,
     findings: Arc<Findings>,
-    is_draining: AtomicBool,
+    is_draining: Arc<AtomicBool>,
+    has_database: watch::Sender<bool>,
+    limits: Arc<Limits>,
     news: Mutex<News>,
     /// When each route came into the mode it is in; absent means since the start.
     since: Mutex<HashMap<String, SystemTime>>,
@@ -52,7 +56,9 @@ impl State {
             current: Arc::new(ArcSwap::from_pointee(snapshot)),
             shadow,
             findings,
-            is_draining: AtomicBool::new(false),
+            is_draining: Arc::default(),
+            has_database: watch::Sender::new(false),
+            limits: Arc::default(),
             news,
             since: Mutex::default(),
             began: SystemTime::now(),
@@ -95,6 +101,11 @@ impl State {
     /// edit is the one that stays, whichever way it came.
     pub async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.order.lock().await
+    }
+
+    /// What clients have used of their limits.
+    pub fn limits(&self) -> Arc<Limits> {
+        Arc::clone(&self.limits)
     }
 
     /// Serves from a new snapshot.
@@ -155,9 +166,31 @@ impl State {
         self.is_draining.store(true, Ordering::Relaxed);
     }
 
+    /// Where workers see that.
+    pub fn draining(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_draining)
+    }
+
     /// Whether the router is about to stop.
     pub fn is_draining(&self) -> bool {
         self.is_draining.load(Ordering::Relaxed)
+    }
+
+    /// The state database is open and up to date.
+    pub fn note_database(&self) {
+        self.has_database.send_replace(true);
+    }
+
+    /// Waits for the state database to be ready; whether it was in time.
+    pub async fn until_database(&self, patience: Duration) -> bool {
+        let mut has_database = self.has_database.subscribe();
+        let waited = tokio::time::timeout(patience, has_database.wait_for(|has_database| *has_database));
+        matches!(waited.await, Ok(Ok(_)))
+    }
+
+    /// Whether the state database has been opened and brought up to date since the start.
+    pub fn has_database(&self) -> bool {
+        *self.has_database.borrow()
     }
 
     fn note(&self, news: News) {

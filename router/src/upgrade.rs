@@ -27,7 +27,7 @@ use crate::forward::{Failure, convert, link};
 use crate::identity::Identity;
 use crate::plan::{Plan, Refused};
 use crate::problem::{Kind, Problem};
-use crate::watch::ClientStream;
+use crate::stream::ClientStream;
 use crate::worker::Worker;
 
 /// The client's connection, with what has been read of it.
@@ -61,12 +61,15 @@ async fn switch(worker: Rc<Worker>, request: Request, wire: Wire) -> io::Result<
         )
         .await;
     }
-    let plan = match Plan::make(worker.snapshot(), &request) {
+    let plan = match worker.plan(&request) {
         Ok(plan) => plan,
         Err(refused) => return send(wire, refuse(&refused, turn)).await,
     };
     match open(&plan, head).await {
         Ok(answer) if answer.status() == http::StatusCode::SWITCHING_PROTOCOLS => {
+            if let Some(turn) = &turn {
+                turn.leave_http();
+            }
             let switched = pass_through(&plan, answer, wire).await;
             drop(turn);
             switched

@@ -1,33 +1,34 @@
-//! A client's connection under watch: stalled ones are cut, and what the HTTP server below answers by itself is dressed.
+//! Clients' connections under watch: stalled ones are cut.
 //!
-//! For the server. actix limits the time for the head of the *first* request of a connection only, and knows no limit for a
-//! body that stands still. So each connection notes when it last moved (a number written, no timer armed), and once per
-//! [`TICK`] each worker looks over its connections. A cut connection fails its next read or write, which ends the
-//! dispatcher and with it the upstream's request.
-//!
-//! actix also answers malformed requests (400), long heads (431) and slow ones (408) before any service is called, with an
-//! empty body and without our headers. Such an answer can be told by its place, since no request has been handed to us
-//! since the last answer was written, and is replaced on its way out.
+//! For the server, and for [`crate::stream`], which reports what happens on a connection. actix limits the time for the
+//! head of the *first* request of a connection only, and knows no limit for a body that stands still. So each connection
+//! notes when it last moved (a number written, no timer armed), and once per [`TICK`] each worker looks over its
+//! connections. A cut connection fails its next read or write, which ends the dispatcher and with it the upstream's request.
 
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::rc::{Rc, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
+use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-
+use crate::carrier::Carrier;
 use crate::clock::{Clock, TICK};
 use crate::config::Settings;
-use crate::origin::Origin;
-use crate::problem::{Kind, MEDIA_TYPE, Problem};
+use crate::limits::Seat;
+use crate::origin::{Origin, Scheme};
+use crate::problem::Kind;
+use crate::stream::ClientStream;
+use crate::strict::Refusal;
+
+/// How long a client that has been refused may take to read why.
+const LINGERING: Duration = Duration::from_secs(2);
 
 /// All connections of a worker.
 #[derive(Debug)]
 pub struct Watch {
     clock: Clock,
+    max_head: Cell<usize>,
     connections: RefCell<Vec<Weak<Connection>>>,
 }
 
@@ -39,63 +40,70 @@ pub struct Connection {
     serving: Cell<bool>,
     /// No request has been handed over since the last answer was written whole.
     fresh: Cell<bool>,
+    /// Something of the answer to the last request has been written.
+    spoken: Cell<bool>,
+    /// When the request that is being served was handed over, if its time is limited.
+    begun_at: Cell<Option<u64>>,
+    /// How many requests have been handed over.
+    begun: Cell<u64>,
+    /// Why a request has been refused; nothing more is read after that.
+    refusal: Cell<Option<Refusal>>,
+    /// Since when the client has had time to read why it was refused.
+    lingering_since: Cell<Option<u64>>,
     /// When the first byte of a head arrived that is not complete yet.
     head_since: Cell<Option<u64>>,
     last_moved: Cell<u64>,
     cut: Cell<bool>,
     waker: RefCell<Option<Waker>>,
+    scheme: Scheme,
     origin: RefCell<Option<Rc<Origin>>>,
+    _seat: Option<Seat>,
 }
 
 /// Held while a request is served, to the last byte of its answer.
 #[derive(Debug)]
 pub struct Turn(Rc<Connection>);
 
-/// The connection as actix sees it.
-#[derive(Debug)]
-pub struct ClientStream {
-    stream: TcpStream,
-    connection: Rc<Connection>,
-    /// Our words in the place of actix's, not yet written.
-    instead: Vec<u8>,
-}
-
 impl Watch {
     /// Watches nothing yet.
-    pub fn new(clock: Clock) -> Self {
+    pub fn new(clock: Clock, settings: &Settings) -> Self {
         Self {
             clock,
+            max_head: Cell::new(settings.max_header_bytes),
             connections: RefCell::default(),
         }
     }
 
     /// Takes a new connection under watch.
-    pub fn over(&self, stream: TcpStream) -> ClientStream {
+    pub fn over(&self, carrier: Carrier, seat: Option<Seat>) -> ClientStream {
         let connection = Rc::new(Connection {
             clock: self.clock.clone(),
             serving: Cell::new(false),
             fresh: Cell::new(true),
+            spoken: Cell::new(false),
+            begun_at: Cell::new(None),
+            begun: Cell::new(0),
+            refusal: Cell::new(None),
+            lingering_since: Cell::new(None),
             head_since: Cell::new(None),
             last_moved: Cell::new(self.clock.now()),
             cut: Cell::new(false),
             waker: RefCell::default(),
+            scheme: match carrier.is_secure() {
+                true => Scheme::Https,
+                false => Scheme::Http,
+            },
             origin: RefCell::default(),
+            _seat: seat,
         });
         self.connections.borrow_mut().push(Rc::downgrade(&connection));
-        ClientStream {
-            stream,
-            connection,
-            instead: Vec::new(),
-        }
+        ClientStream::new(carrier, connection, self.max_head.get())
     }
 
     /// Forgets closed connections and cuts stalled ones.
     pub fn look_over(&self, settings: &Settings) {
-        // Waiting for an upstream's answer is standing still too, and has its own, more telling limit.
-        let idle = settings
-            .idle_timeout
-            .max(settings.response_timeout + settings.connect_timeout)
-            + 4 * TICK;
+        self.max_head.set(settings.max_header_bytes);
+        let idle = standstill(settings);
         self.connections.borrow_mut().retain(|connection| {
             let Some(connection) = connection.upgrade() else {
                 return false;
@@ -104,7 +112,13 @@ impl Watch {
             let is_slow =
                 head_since.is_some_and(|then| self.clock.is_past(then, settings.header_timeout + TICK));
             let is_stuck = connection.serving.get() && self.clock.is_past(connection.last_moved.get(), idle);
-            if is_slow || is_stuck {
+            let lingering_since = connection.lingering_since.get();
+            let has_lingered = lingering_since.is_some_and(|then| self.clock.is_past(then, LINGERING));
+            let is_endless = settings.edge.request_timeout.is_some_and(|limit| {
+                let begun_at = connection.begun_at.get().filter(|_| connection.serving.get());
+                begun_at.is_some_and(|then| self.clock.is_past(then, limit + 2 * TICK))
+            });
+            if is_slow || is_stuck || has_lingered || is_endless {
                 connection.cut();
             }
             true
@@ -112,11 +126,21 @@ impl Watch {
     }
 }
 
+/// How long nothing may move in the middle of an exchange. Waiting for an upstream's answer is standing still too, and has
+/// its own, more telling limit.
+pub(crate) fn standstill(settings: &Settings) -> Duration {
+    let idle = settings.idle_timeout;
+    idle.max(settings.response_timeout + settings.connect_timeout) + 4 * TICK
+}
+
 impl Connection {
     /// Begins to serve a request.
     pub fn begin(self: &Rc<Self>) -> Turn {
         self.serving.set(true);
         self.fresh.set(false);
+        self.spoken.set(false);
+        self.begun.set(self.begun.get() + 1);
+        self.begun_at.set(Some(self.clock.now()));
         self.head_since.set(None);
         self.last_moved.set(self.clock.now());
         Turn(Rc::clone(self))
@@ -130,7 +154,64 @@ impl Connection {
             .filter(|last| last.peer == peer && last.host.as_deref() == host)
         {
             Some(last) => Ok(Rc::clone(last)),
-            None => Ok(Rc::clone(last.insert(Rc::new(Origin::new(peer, host)?)))),
+            None => Ok(Rc::clone(last.insert(Rc::new(Origin::new(
+                peer,
+                host,
+                self.scheme,
+            )?)))),
+        }
+    }
+
+    /// Whether all requests of which the heads were let through have been served.
+    pub(crate) fn has_served(&self, heads: u64) -> bool {
+        !self.serving.get() && self.has_begun(heads)
+    }
+
+    /// Whether the last request of which the head was let through is the one that is being served.
+    pub(crate) fn has_begun(&self, heads: u64) -> bool {
+        self.begun.get() == heads
+    }
+
+    /// Whether a request is being served.
+    pub(crate) fn is_serving(&self) -> bool {
+        self.serving.get()
+    }
+
+    /// From now on nothing more is read; what was let through before is served first.
+    pub(crate) fn end(&self, refusal: Refusal) {
+        self.refusal.set(Some(refusal));
+    }
+
+    /// Whether nothing more is read.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.refusal.get().is_some()
+    }
+
+    /// Whether no request waits for its answer, so that what is written now is not an answer of ours.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.fresh.get()
+    }
+
+    /// Whether something of the answer to the last request has been written.
+    pub(crate) fn has_spoken(&self) -> bool {
+        self.spoken.get()
+    }
+
+    /// The client has been told that it is refused, and has a moment to read that.
+    pub(crate) fn linger(&self) {
+        if self.lingering_since.get().is_none() {
+            self.lingering_since.set(Some(self.clock.now()));
+        }
+    }
+
+    /// Notes what was written of an answer.
+    pub(crate) fn wrote(&self, is_final: bool, is_whole: bool) {
+        self.moved();
+        if is_final {
+            self.spoken.set(true);
+        }
+        if is_whole && !self.serving.get() {
+            self.fresh.set(true);
         }
     }
 
@@ -138,7 +219,8 @@ impl Connection {
         self.last_moved.set(self.clock.now());
     }
 
-    fn heard(&self) {
+    /// Notes that something arrived.
+    pub(crate) fn heard(&self) {
         self.moved();
         if !self.serving.get() && self.head_since.get().is_none() {
             self.head_since.set(Some(self.clock.now()));
@@ -147,12 +229,17 @@ impl Connection {
 
     fn cut(&self) {
         self.cut.set(true);
+        self.wake();
+    }
+
+    fn wake(&self) {
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
         }
     }
 
-    fn park(&self, context: &Context<'_>) {
+    /// Wakes this task when the connection is cut, or is to end and has no more to serve.
+    pub(crate) fn park(&self, context: &Context<'_>) {
         let mut waker = self.waker.borrow_mut();
         if !waker
             .as_ref()
@@ -162,7 +249,8 @@ impl Connection {
         }
     }
 
-    fn check(&self) -> io::Result<()> {
+    /// Fails once the connection has been cut.
+    pub(crate) fn check(&self) -> io::Result<()> {
         if self.cut.get() {
             return Err(io::Error::new(
                 io::ErrorKind::TimedOut,
@@ -173,114 +261,32 @@ impl Connection {
     }
 }
 
+impl Turn {
+    /// Reads nothing more from the client, whose request has been refused half way.
+    pub(crate) fn stop_reading(&self) {
+        self.0.end(Refusal {
+            kind: Kind::ContentTooLarge,
+            detail: "the body is too long",
+        });
+    }
+
+    /// The connection has left HTTP: there is no whole exchange whose time could be limited.
+    pub(crate) fn leave_http(&self) {
+        self.0.begun_at.set(None);
+    }
+
+    /// Why what the client sent after the head was refused, if it was.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        self.0.refusal.get()
+    }
+}
+
 impl Drop for Turn {
     fn drop(&mut self) {
         self.0.serving.set(false);
         self.0.moved();
-    }
-}
-
-impl ClientStream {
-    /// What is known of it.
-    pub fn connection(&self) -> &Rc<Connection> {
-        &self.connection
-    }
-
-    /// Writes what is left of our own words.
-    fn poll_instead(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.instead.is_empty() {
-            match Pin::new(&mut self.stream).poll_write(context, &self.instead) {
-                Poll::Ready(Ok(count)) => drop(self.instead.drain(..count)),
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => {
-                    self.connection.park(context);
-                    return Poll::Pending;
-                }
-            }
+        if self.0.is_ending() {
+            self.0.wake();
         }
-        Poll::Ready(Ok(()))
     }
-}
-
-impl AsyncRead for ClientStream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        self.connection.check()?;
-        let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
-        match &polled {
-            Poll::Pending => self.connection.park(context),
-            Poll::Ready(Ok(())) if buffer.filled().len() > before => self.connection.heard(),
-            Poll::Ready(_) => {}
-        }
-        polled
-    }
-}
-
-impl AsyncWrite for ClientStream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.connection.check()?;
-        if self.connection.fresh.get() && !bytes.is_empty() {
-            // Whole answers of actix's own fit its buffer, so this is all of it.
-            self.instead = dressed(bytes);
-            if let Poll::Ready(Err(error)) = self.poll_instead(context) {
-                return Poll::Ready(Err(error));
-            }
-            return Poll::Ready(Ok(bytes.len()));
-        }
-        let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
-        match &polled {
-            Poll::Pending => self.connection.park(context),
-            Poll::Ready(Ok(count)) => {
-                self.connection.moved();
-                if *count == bytes.len() && !self.connection.serving.get() {
-                    self.connection.fresh.set(true);
-                }
-            }
-            Poll::Ready(Err(_)) => {}
-        }
-        polled
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        std::task::ready!(self.poll_instead(context))?;
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        std::task::ready!(self.poll_instead(context))?;
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-}
-
-/// Our own answer in the place of one that actix gave by itself.
-fn dressed(answer: &[u8]) -> Vec<u8> {
-    let status = answer.get(9..12).unwrap_or_default();
-    let problem = match status {
-        b"400" => Problem::new(Kind::BadRequest, "the request is not well-formed HTTP/1.1"),
-        b"408" => Problem::new(Kind::RequestTimeout, "the head of the request took too long"),
-        b"431" => Problem::new(
-            Kind::HeaderTooLarge,
-            "the head of the request is longer than the router takes",
-        ),
-        _ => return answer.to_vec(),
-    };
-    let (status, body) = (problem.kind.status(), problem.body(None));
-    let mut head = format!(
-        "HTTP/1.1 {} {}\r\ncontent-type: {MEDIA_TYPE}\r\ncontent-length: {}\r\nconnection: close\r\n\
-         x-served-by: router\r\nx-served-why: refused=malformed\r\n\r\n",
-        status.as_u16(),
-        status.canonical_reason().unwrap_or_default(),
-        body.len()
-    )
-    .into_bytes();
-    head.extend_from_slice(&body);
-    head
 }

@@ -3,10 +3,12 @@
 //! For the exchanges that it runs. Workers share the current snapshot and nothing else.
 
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use actix_http::Request;
 use arc_swap::{ArcSwap, Cache};
 
 use crate::attempt::Budget;
@@ -15,8 +17,9 @@ use crate::config::Percent;
 use crate::events::Events;
 use crate::evidence::Side;
 use crate::forward::Forwarder;
+use crate::limits::Limits;
 use crate::notes::Notebook;
-use crate::plan::Plan;
+use crate::plan::{Plan, Refused};
 use crate::shadow::{Reason, Shadow};
 use crate::snapshot::Snapshot;
 use crate::watch::Watch;
@@ -40,6 +43,9 @@ pub struct Worker {
     pub shadow: Shadow,
     /// Where it tells what happened.
     pub events: Events,
+    /// What clients may ask, over all workers.
+    pub limits: Arc<Limits>,
+    is_draining: Arc<AtomicBool>,
     notebook: RefCell<Notebook>,
     ticks: Cell<u32>,
 }
@@ -49,18 +55,28 @@ const NOTES_EVERY: u32 = 4;
 
 impl Worker {
     /// Sets up a worker on this thread and starts its round of inspection.
-    pub fn start(current: Current, shadow: Shadow, events: Events) -> Rc<Self> {
+    pub fn start(
+        current: Current,
+        shadow: Shadow,
+        limits: Arc<Limits>,
+        is_draining: Arc<AtomicBool>,
+        events: Events,
+    ) -> Rc<Self> {
         let clock = Clock::new();
-        let notebook = Notebook::new(current.load_full(), shadow.notes());
+        let snapshot = current.load_full();
+        let watch = Watch::new(clock.clone(), &snapshot.config.router);
+        let notebook = Notebook::new(snapshot, shadow.notes());
         let worker = Rc::new(Self {
             current: RefCell::new(Cache::new(current)),
             forwarder: Forwarder::new(clock.clone()),
-            watch: Watch::new(clock.clone()),
+            watch,
             clock,
             budget: Budget::default(),
             notebook: RefCell::new(notebook),
             shadow,
             events,
+            limits,
+            is_draining,
             ticks: Cell::new(0),
         });
         let inspected = Rc::downgrade(&worker);
@@ -76,9 +92,32 @@ impl Worker {
         worker
     }
 
+    /// The worker of this thread, started if there is none yet.
+    pub fn here(start: impl FnOnce() -> Rc<Self>) -> Rc<Self> {
+        thread_local! {
+            static HERE: RefCell<Weak<Worker>> = RefCell::default();
+        }
+        HERE.with_borrow_mut(|here| {
+            here.upgrade().unwrap_or_else(|| {
+                let worker = start();
+                *here = Rc::downgrade(&worker);
+                worker
+            })
+        })
+    }
+
     /// The snapshot to serve a request from.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(self.current.borrow_mut().load())
+    }
+
+    /// What will be done with a request, if it is within its client's limits.
+    pub fn plan(&self, request: &Request) -> Result<Plan, Box<Refused>> {
+        let snapshot = self.snapshot();
+        self.limits.admit(request, &snapshot.config.router)?;
+        let mut plan = Plan::make(snapshot, request)?;
+        plan.client.must_close |= self.is_draining.load(Ordering::Relaxed);
+        Ok(plan)
     }
 
     /// Counts an upstream's answer, or that there was none.
@@ -108,6 +147,7 @@ impl Worker {
         self.ticks.set(self.ticks.get().wrapping_add(1));
         if self.ticks.get().is_multiple_of(NOTES_EVERY) {
             self.notebook.borrow_mut().hand_over();
+            self.limits.tidy();
         }
         self.watch.look_over(settings);
         self.forwarder.tidy(&snapshot.config.upstreams, settings);

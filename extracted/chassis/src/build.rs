@@ -15,7 +15,8 @@ pub const BUILD_ID: HeaderName = HeaderName::from_static("x-build-id");
 /// file: the same for all processes that run the same file, another as soon as it is built anew.
 static ID: LazyLock<Option<HeaderValue>> = LazyLock::new(|| {
     let said = std::env::var("BUILD_ID").ok().filter(|id| !id.is_empty());
-    said.or_else(own_file).and_then(|id| HeaderValue::from_str(&id).ok())
+    said.or_else(own_file)
+        .and_then(|id| HeaderValue::from_str(&id).ok())
 });
 
 fn own_file() -> Option<String> {

@@ -33,6 +33,8 @@ struct ConfigAnswer {
     file_is_current: bool,
     /// Why not, if the file was refused.
     refused: Option<Refused>,
+    /// `ready`, or `waiting` until the state database has been opened and brought up to date.
+    state_database: &'static str,
 }
 
 /// How the router, its upstreams and its routes are doing.
@@ -65,6 +67,7 @@ pub(super) async fn config(state: web::Data<State>) -> HttpResponse {
         age_seconds: news.since.elapsed().unwrap_or_default().as_secs(),
         file_is_current: news.refused.is_none(),
         refused: news.refused,
+        state_database: if state.has_database() { "ready" } else { "waiting" },
     })
 }
 

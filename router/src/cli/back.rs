@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::remote::Failure;
 use crate::admin::wish::Back;
 use crate::config::Config;
-use crate::promotion::operator::{Which, ways_back};
+use crate::promotion::wish::{Which, ways_back};
 use crate::switch::audit::Action;
 use crate::switch::file::Turn;
 use crate::switch::plan::{SwitchRequest, plan};
@@ -19,7 +19,7 @@ use crate::switch::plan::{SwitchRequest, plan};
 pub(super) fn edit(file: &Path, back: &Back, actor: &str, reason: &str) -> Result<Value, Failure> {
     let other = |error: &dyn std::error::Error| Failure::Other(error.to_string());
     let name = file.display().to_string();
-    let turn = Turn::take(file).map_err(|error| other(&error))?;
+    let mut turn = Turn::take(file).map_err(|error| other(&error))?;
     let bytes = turn.read().map_err(|error| other(&error))?;
     let config = Config::parse(&name, &bytes).map_err(|refused| other(&refused))?;
     let which = match (&back.route, &back.module) {

@@ -13,6 +13,7 @@ mod change;
 mod check;
 mod events;
 mod indent;
+mod reference;
 mod remote;
 mod routes;
 mod send;
@@ -99,6 +100,8 @@ enum Command {
     Events(events::Events),
     /// Show who switched what, when and why.
     Audit(audit::Audit),
+    /// Print every key of the config file.
+    Reference(reference::Reference),
 }
 
 /// The file that is meant if none is named.
@@ -144,6 +147,7 @@ pub fn run() -> ExitCode {
         Command::Revert(command) => command.run(),
         Command::Events(command) => command.run(),
         Command::Audit(command) => command.run(),
+        Command::Reference(command) => command.run(),
     }
 }
 

@@ -11,7 +11,9 @@ use tracing_subscriber::EnvFilter;
 
 use super::{ConfigFile, load, say, tell};
 use crate::admin::token::Token;
+use crate::config::Settings;
 use crate::evidence::Evidence;
+use crate::handover;
 use crate::operations::beside;
 use crate::server::Bound;
 use crate::shadow;
@@ -31,6 +33,7 @@ use crate::state::State;
 Examples:
   banyan serve
   banyan serve --config staging.toml
+  banyan serve --takeover                                    replaces the running one, whose clients notice nothing
   banyan serve --listen 127.0.0.1:0 --admin 127.0.0.1:0      any free ports, see the line on standard output
 
 Ask it, and switch routes, with `banyan status`, `promote`, `revert`, … or on the admin port:
@@ -50,6 +53,10 @@ pub(super) struct Serve {
     /// Where operators connect; overrides the file.
     #[arg(long, env = "BANYAN_ADMIN", value_name = "ADDRESS")]
     admin: Option<SocketAddr>,
+    /// Take the ports over from the router that runs with the same config file, without refusing a connection: it goes on
+    /// until this one serves, then ends its exchanges and stops. Starts as usual if no router runs.
+    #[arg(long)]
+    takeover: bool,
 }
 
 /// How far back evidence reaches.
@@ -65,25 +72,14 @@ impl Serve {
         settings.listen = self.listen.unwrap_or(settings.listen);
         settings.admin = self.admin.unwrap_or(settings.admin);
         log_to_stderr();
-        let bound = match Bound::bind(&settings) {
-            Ok(bound) => bound,
-            Err(error) => {
-                tell(&error.to_string());
+        let ready = self.get_ready(&settings);
+        let (bound, token) = match ready {
+            Ok(ready) => ready,
+            Err(why) => {
+                tell(&why);
                 return ExitCode::FAILURE;
             }
         };
-        let token_file = beside(&self.file.config, &config.router.admin_token_file);
-        let token = match Token::open(&token_file) {
-            Ok(token) => token,
-            Err(error) => {
-                tell(&error.to_string());
-                return ExitCode::FAILURE;
-            }
-        };
-        say(&format!(
-            "listening router={} admin={}",
-            bound.router, bound.admin
-        ));
         tracing::info!(
             router = %bound.router,
             admin = %bound.admin,
@@ -92,6 +88,14 @@ impl Serve {
             workers = config.router.workers,
             "listening"
         );
+        let tls = bound
+            .tls
+            .map(|address| format!(" tls={address}"))
+            .unwrap_or_default();
+        say(&format!(
+            "listening router={} admin={}{tls}",
+            bound.router, bound.admin
+        ));
         let findings = Arc::new(Findings::new(Arc::new(Evidence::new(EVIDENCE_KEPT))));
         let shadow = match shadow::run::start(Arc::clone(&findings)) {
             Ok(shadow) => shadow,
@@ -110,6 +114,23 @@ impl Serve {
                 ExitCode::FAILURE
             }
         }
+    }
+}
+
+impl Serve {
+    /// The ports and the operators' token, or why they cannot be had.
+    fn get_ready(&self, settings: &Settings) -> Result<(Bound, Token), String> {
+        let file = &self.file.config;
+        let bound = match self.takeover {
+            true => {
+                let path = handover::path(settings.edge.handover_socket.as_deref(), file);
+                Bound::take_over(settings, &path)
+            }
+            false => Bound::bind(settings),
+        };
+        let bound = bound.map_err(|error| error.to_string())?;
+        let token = Token::open(&beside(file, &settings.admin_token_file));
+        Ok((bound, token.map_err(|error| error.to_string())?))
     }
 }
 

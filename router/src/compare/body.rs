@@ -117,7 +117,7 @@ pub(super) fn compare(
             walk::compare(rules, limits, &left, &right, found).map_err(|cause| Reason {
                 side: Side::Monolith,
                 cause,
-            })?
+            })?;
         }
         (Err(_), Err(_)) => by_bytes(rules, [&kinds.0, &kinds.1], [&one, &other], found),
         (one, other) => {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::comparison::{self, Comparison, OfRoute};
+use super::edge::{Edge, read_edge};
 use super::policy::{self, Fallback, Shadow};
 use super::reader::{At, Reader, Section, closest};
 use super::trust::{self, Promotion};
@@ -143,6 +144,7 @@ fn defaults() -> Settings {
         admin_token_file: PathBuf::from("banyan-token"),
         admin_hosts: Vec::new(),
         tester_header: None,
+        edge: Edge::default(),
     }
 }
 
@@ -193,6 +195,7 @@ fn read_router(reader: &Reader<'_>, section: Section<'_>) -> RouterEntry {
     settings.admin_hosts = hosts.map(|host| host.value).collect();
     let tester = judged(reader, section.text("tester_header"), values::header_name);
     settings.tester_header = tester.map(|name| name.value);
+    settings.edge = read_edge(reader, &section);
     section.finish();
     RouterEntry {
         settings,

@@ -8,9 +8,11 @@
 
 mod comparison;
 mod document;
+mod edge;
 mod fault;
 mod policy;
 mod reader;
+pub mod reference;
 mod rules;
 mod trust;
 mod values;
@@ -22,6 +24,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use sha2::{Digest, Sha256};
 
+pub use edge::{Edge, Rate, Tls};
 pub use fault::{Fault, Refused};
 pub use policy::{Fallback, Shadow};
 pub(crate) use reader::distance;
@@ -92,6 +95,8 @@ pub struct Settings {
     pub host: HostPolicy,
     /// Peers whose `X-Forwarded-*` and `Forwarded` are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// How much of a client is taken.
+    pub edge: Edge,
     /// The database of evidence and audit log; `sqlite:` with a relative path means beside the config file.
     pub state: String,
     /// The file that holds the operators' token; a relative path means beside the config file.

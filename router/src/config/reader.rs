@@ -23,6 +23,8 @@ pub(super) struct At<T> {
 /// The text of a file and the mistakes found in it so far.
 pub(super) struct Reader<'a> {
     pub(super) text: &'a str,
+    /// Where each line begins. Every route asks for its line, so counting them anew each time would take long.
+    lines: Vec<usize>,
     faults: RefCell<Vec<(usize, Fault)>>,
 }
 
@@ -37,8 +39,10 @@ pub(super) struct Section<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(text: &'a str) -> Self {
+        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         Self {
             text,
+            lines: std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect(),
             faults: RefCell::new(Vec::new()),
         }
     }
@@ -79,7 +83,7 @@ impl<'a> Reader<'a> {
 
     /// Line of a byte offset, from 1.
     pub(super) fn line(&self, offset: usize) -> usize {
-        self.place(offset).0
+        self.lines.partition_point(|start| *start <= offset)
     }
 
     /// The config if there was no mistake, else all of them in the order of the file.
@@ -97,10 +101,10 @@ impl<'a> Reader<'a> {
     }
 
     fn place(&self, offset: usize) -> (usize, usize) {
-        let before = self.text.get(..offset).unwrap_or(self.text);
-        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-        let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
-        (line, column)
+        let line = self.lines.partition_point(|start| *start <= offset);
+        let start = self.lines.get(line - 1).copied().unwrap_or_default();
+        let before = self.text.get(start..offset).unwrap_or_default();
+        (line, before.chars().count() + 1)
     }
 }
 

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use actix_http::body::{BodySize, MessageBody};
 use actix_http::error::PayloadError;
 use bytes::{BufMut, Bytes, BytesMut};
-use http_body::Body;
+use http_body::{Body, Frame};
 use hyper::body::Incoming;
 
 use super::pool::Lease;
@@ -44,7 +44,10 @@ struct Streamed {
     chunk: Option<Bytes>,
     must_end_line: bool,
     trailers: BytesMut,
+    /// The upstream has said all.
     is_done: bool,
+    /// The client has been told so.
+    is_ended: bool,
 }
 
 /// How the end of a body is told.
@@ -86,6 +89,7 @@ impl AnswerBody {
             must_end_line: false,
             trailers: BytesMut::new(),
             is_done: false,
+            is_ended: false,
         };
         Self {
             content: Content::Streamed(streamed),
@@ -139,6 +143,28 @@ impl MessageBody for AnswerBody {
     }
 }
 
+/// The same without framing, for HTTP/2, which has its own.
+impl AnswerBody {
+    /// The next piece of data, or the trailers.
+    pub fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        match &mut self.content {
+            Content::Nothing(_) => Poll::Ready(None),
+            Content::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Content::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Content::Streamed(streamed) => streamed.poll_frame(context),
+        }
+    }
+
+    /// Whether there is nothing more to come, as far as can be told.
+    pub fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Nothing(_) => true,
+            Content::Whole(bytes) => bytes.is_empty(),
+            Content::Streamed(streamed) => streamed.is_done,
+        }
+    }
+}
+
 impl Streamed {
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, PayloadError>>> {
         if let Some(data) = self.chunk.take() {
@@ -148,25 +174,40 @@ impl Streamed {
         if std::mem::take(&mut self.must_end_line) {
             return Poll::Ready(Some(Ok(Bytes::from_static(b"\r\n"))));
         }
+        match std::task::ready!(self.poll_frame(context)) {
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => Poll::Ready(Some(Ok(self.framed(data)))),
+                Err(frame) => {
+                    if let Ok(trailers) = frame.into_trailers() {
+                        write_fields(&trailers, &mut self.trailers);
+                    }
+                    self.poll_next(context)
+                }
+            },
+            Some(Err(error)) => Poll::Ready(Some(Err(PayloadError::Io(error)))),
+            None if self.framing == Framing::Chunked && !self.is_ended => {
+                self.is_ended = true;
+                Poll::Ready(Some(Ok(self.last_chunk())))
+            }
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         while !self.is_done {
             match std::task::ready!(Pin::new(&mut self.incoming).poll_frame(context)) {
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) if data.is_empty() => {}
-                    Ok(data) => {
-                        if let Some(capture) = &mut self.capture {
-                            capture.piece(&data);
+                Some(Ok(frame)) => match frame.data_ref() {
+                    Some(data) if data.is_empty() => {}
+                    data => {
+                        if let (Some(capture), Some(data)) = (&mut self.capture, data) {
+                            capture.piece(data);
                         }
-                        return Poll::Ready(Some(Ok(self.framed(data))));
-                    }
-                    Err(frame) => {
-                        if let Ok(trailers) = frame.into_trailers() {
-                            write_fields(&trailers, &mut self.trailers);
-                        }
+                        return Poll::Ready(Some(Ok(frame)));
                     }
                 },
                 Some(Err(error)) => {
                     self.lease = None;
-                    return Poll::Ready(Some(Err(PayloadError::Io(io::Error::other(error)))));
+                    return Poll::Ready(Some(Err(io::Error::other(error))));
                 }
                 None => {
                     self.is_done = true;
@@ -175,9 +216,6 @@ impl Streamed {
                     }
                     if let Some(capture) = self.capture.take() {
                         capture.end();
-                    }
-                    if self.framing == Framing::Chunked {
-                        return Poll::Ready(Some(Ok(self.last_chunk())));
                     }
                 }
             }

@@ -31,6 +31,9 @@ pub struct ClientBody {
     source: Source,
     /// What is left of the declared length.
     left: Option<u64>,
+    /// The limit of its length.
+    most: Option<u64>,
+    taken: u64,
     progress: Rc<Progress>,
 }
 
@@ -55,6 +58,7 @@ pub struct Progress {
     last: Cell<u64>,
     is_waiting: Cell<bool>,
     has_failed: Cell<bool>,
+    too_long_for: Cell<Option<u64>>,
 }
 
 impl ClientBody {
@@ -63,6 +67,8 @@ impl ClientBody {
         Self {
             source: Source::Open(payload),
             left: length,
+            most: None,
+            taken: 0,
             progress: Progress::new(clock),
         }
     }
@@ -72,8 +78,16 @@ impl ClientBody {
         Self {
             source: Source::Gated(Rc::clone(gate)),
             left: length,
+            most: None,
+            taken: 0,
             progress: Progress::new(clock),
         }
+    }
+
+    /// The same, but of a limited length.
+    pub fn at_most(mut self, most: Option<u64>) -> Self {
+        self.most = most;
+        self
     }
 
     /// How far it has come.
@@ -109,6 +123,7 @@ impl Progress {
             last: Cell::new(clock.now()),
             is_waiting: Cell::new(false),
             has_failed: Cell::new(false),
+            too_long_for: Cell::new(None),
         })
     }
 
@@ -120,6 +135,11 @@ impl Progress {
     /// Whether the upstream would take more, but the client has not sent it.
     pub fn is_waiting_for_client(&self) -> bool {
         self.is_waiting.get()
+    }
+
+    /// The limit, if the body is longer.
+    pub fn too_long_for(&self) -> Option<u64> {
+        self.too_long_for.get()
     }
 
     /// Whether the client broke off.
@@ -183,6 +203,12 @@ impl ClientBody {
             Poll::Ready(Some(Ok(piece))) => {
                 self.progress.last.set(self.progress.clock.now());
                 self.left = self.left.map(|left| left.saturating_sub(piece.len() as u64));
+                self.taken += piece.len() as u64;
+                if let Some(most) = self.most.filter(|most| self.taken > *most) {
+                    self.progress.has_failed.set(true);
+                    self.progress.too_long_for.set(Some(most));
+                    return Poll::Ready(Some(Err(PayloadError::Overflow)));
+                }
             }
             Poll::Ready(Some(Err(_))) => self.progress.has_failed.set(true),
             _ => {}

@@ -3,12 +3,16 @@
 //! For the exchange. Everything crosses as bytes, and headers are appended, since some repeat (`Set-Cookie`). Hop-by-hop
 //! fields stay behind on either way: those of RFC 9110 7.6.1 and those that `Connection` names.
 
+mod http2;
+
 use actix_http::header::HeaderMap as ActixHeaders;
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode, Uri};
 use http02::header as old;
+
+pub use self::http2::{from_http2, to_http2};
 
 /// A request's target in origin form, byte for byte.
 pub fn target(uri: &http02::Uri) -> Option<Uri> {
@@ -104,6 +108,7 @@ fn is_hop_by_hop(name: &str) -> bool {
             | "te"
             | "transfer-encoding"
             | "upgrade"
+            | "http2-settings"
     )
 }
 

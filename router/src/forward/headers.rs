@@ -19,7 +19,6 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-const HTTP: HeaderValue = HeaderValue::from_static("http");
 
 /// The head for an upstream.
 pub fn outbound(
@@ -37,7 +36,7 @@ pub fn outbound(
         | "x-forwarded-proto" => false,
         "x-real-ip" => trusted,
         "traceparent" | "tracestate" => traced,
-        _ => trusted || !name.starts_with("x-forwarded-"),
+        _ => (trusted || !name.starts_with("x-forwarded-")) && !imitates(name),
     });
     let own_host = || HeaderValue::from_str(&upstream.authority).ok();
     let host = match settings.host {
@@ -49,22 +48,36 @@ pub fn outbound(
         continue_forwarded(&mut to, from, origin);
     } else {
         to.insert(X_FORWARDED_FOR, origin.forwarded_for.clone());
-        to.insert(X_FORWARDED_PROTO, HTTP);
+        to.insert(X_FORWARDED_PROTO, origin.forwarded_proto.clone());
         insert(&mut to, X_FORWARDED_HOST, origin.host_value.clone());
         to.insert(FORWARDED, origin.forwarded.clone());
     }
     to.insert(X_REQUEST_ID, identity.request_id.clone());
     insert(&mut to, TRACEPARENT, identity.traceparent.clone());
-    let version = if head.version == http02::Version::HTTP_10 {
-        "1.0 banyan"
-    } else {
-        "1.1 banyan"
+    let version = match head.version {
+        http02::Version::HTTP_10 => "1.0 banyan",
+        http02::Version::HTTP_2 => "2.0 banyan",
+        _ => "1.1 banyan",
     };
     to.append(VIA, HeaderValue::from_static(version));
     if says(from, "te", "trailers") {
         to.insert(TE, HeaderValue::from_static("trailers"));
     }
     to
+}
+
+/// Whether a name becomes one of those that are ours to say, or that frame a message, where `_` and `-` are the same: CGI
+/// and its heirs (WSGI, Rack, PHP) cannot tell them apart.
+fn imitates(name: &str) -> bool {
+    let has_underscore = memchr::memchr(b'_', name.as_bytes()).is_some();
+    has_underscore && {
+        let name = name.replace('_', "-");
+        name.starts_with("x-forwarded")
+            || matches!(
+                name.as_str(),
+                "forwarded" | "x-real-ip" | "x-request-id" | "content-length" | "transfer-encoding"
+            )
+    }
 }
 
 /// Whether a list-valued field has a member.
@@ -84,7 +97,11 @@ fn continue_forwarded(to: &mut HeaderMap, from: &ActixHeaders, origin: &Origin) 
             .ok()
             .filter(|value| !value.is_empty())
     };
-    insert(to, X_FORWARDED_PROTO, said("x-forwarded-proto").or(Some(HTTP)));
+    insert(
+        to,
+        X_FORWARDED_PROTO,
+        said("x-forwarded-proto").or_else(|| Some(origin.forwarded_proto.clone())),
+    );
     insert(
         to,
         X_FORWARDED_HOST,

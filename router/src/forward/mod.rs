@@ -66,6 +66,9 @@ pub enum Failure {
     /// The client stopped sending its body.
     #[error("was not sent the whole body, because the client broke off")]
     ClientGone,
+    /// The client's body is longer than so many bytes, which is the limit.
+    #[error("was not sent the whole body, which is longer than {0} bytes")]
+    BodyTooLong(u64),
     /// The connection broke before the head of an answer.
     #[error("broke off before it had answered: {error}")]
     Broken {
@@ -105,7 +108,7 @@ impl Forwarder {
         match &outcome {
             Ok(_) => shelf.note_success(upstream),
             // Neither is the upstream's fault: the client left, or the request is about to be sent again.
-            Err(Failure::ClientGone | Failure::Broken { is_stale: true, .. }) => {}
+            Err(Failure::ClientGone | Failure::BodyTooLong(_) | Failure::Broken { is_stale: true, .. }) => {}
             Err(failure) => shelf.note_failure(upstream, failure),
         }
         outcome.map(|(answer, link)| (answer, shelf.lease(link)))
@@ -140,7 +143,8 @@ impl Forwarder {
                     .as_ref()
                     .is_some_and(|progress| progress.has_client_failed()) =>
                 {
-                    return Err(Failure::ClientGone);
+                    let too_long = progress.and_then(|progress| progress.too_long_for());
+                    return Err(too_long.map_or(Failure::ClientGone, Failure::BodyTooLong));
                 }
                 _ => {
                     let is_stale = reused && link.received() == received;

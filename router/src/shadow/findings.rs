@@ -121,7 +121,7 @@ impl Findings {
     /// The monolith was asked twice, and differed from itself in these groups.
     pub(super) fn doubled(&self, draft: &Draft, groups: &[String]) {
         self.with(draft, |known| {
-            known.noise.noise(groups.iter().map(String::as_str))
+            known.noise.noise(groups.iter().map(String::as_str));
         });
         draft.snapshot.about(draft.route, |about| {
             self.evidence.note_noise(about, groups, SystemTime::now());

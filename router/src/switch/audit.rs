@@ -85,11 +85,11 @@ pub enum Outcome {
     Done,
     /// The file is as it was.
     NotDone,
-    /// The router died; the next start found the file replaced.
+    /// The router died before it could say; the next start found the file replaced.
     RecoveredDone,
-    /// The router died; the next start found the file as it was.
+    /// The router died before it could say; the next start found the file as it was.
     RecoveredNotDone,
-    /// The router died; the next start found a file that is neither.
+    /// The router died before it could say; the next start found a file that is neither.
     RecoveredUnclear,
 }
 

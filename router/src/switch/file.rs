@@ -5,9 +5,11 @@
 //! old one's permission bits, and its owner where we may give files away; ACLs and extended attributes are not carried
 //! over. A symlink stays one: what it points to is replaced.
 //!
-//! Writers that come through here take turns. The turn is an advisory lock (flock) on the temporary file itself, whose
-//! name is fixed (`.NAME.banyan-new`): whoever holds the lock, while that name still means the file it has locked, has
-//! the turn. So a dead process leaves no lock, at most one leftover file, and no lock file lies about for ever.
+//! Writers that come through here take turns. The turn is two advisory locks (flock): on the temporary file, whose name is
+//! fixed (`.NAME.banyan-new`), and on the config file, each held while the name still means the file that was locked. The
+//! first lets one writer at a time write the new text. The second is what remains of the first after the rename, so that a
+//! turn lasts until it is dropped, with what its holder has to write down after it. A dead process leaves no lock and at
+//! most one leftover file, and no lock file lies about for ever.
 //! An editor knows nothing of this lock. Its saving is noticed by the hash, which is looked at last right before the
 //! rename; what it saves in the microseconds between these two calls is lost, as it is between any two editors.
 //!
@@ -18,6 +20,8 @@
 //! | after the rename | the new file; after a loss of power either, but whole |
 //! | after the directory is flushed | the new file |
 
+mod error;
+
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
@@ -26,88 +30,11 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
+pub use error::FileError;
+use error::{denied, io_error, name};
+
 /// How long a writer waits for its turn.
 pub const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Why the file was not replaced. In each of these cases it is as it was.
-#[derive(Debug, thiserror::Error)]
-pub enum FileError {
-    /// Its bytes are not those that the new text was made from.
-    #[error(
-        "{path} was changed meanwhile: its hash is {found}…, the edit was made for {expected}…; look at it and run the \
-         command again"
-    )]
-    Changed {
-        /// The file.
-        path: String,
-        /// The first 12 digits of the hash that was expected.
-        expected: String,
-        /// The first 12 digits of the hash that it has.
-        found: String,
-    },
-    /// It is mounted from a ConfigMap, which Kubernetes alone writes.
-    #[error(
-        "{path} comes from a Kubernetes ConfigMap and cannot be written here; edit the ConfigMap: the router follows it"
-    )]
-    ConfigMap {
-        /// The file.
-        path: String,
-    },
-    /// It, or the folder that it is in, may not be written.
-    #[error(
-        "{path} cannot be replaced, {what} is read-only ({why}); give this user the right to write, or edit it elsewhere"
-    )]
-    ReadOnly {
-        /// The file.
-        path: String,
-        /// Which of the two it is.
-        what: &'static str,
-        /// What the system says.
-        why: String,
-    },
-    /// It is a folder, a pipe or a device.
-    #[error("{path} is not a regular file; name the config file itself")]
-    NotAFile {
-        /// The path.
-        path: String,
-    },
-    /// It is mounted by itself, as containers do with single files, and such a file cannot be replaced.
-    #[error(
-        "{path} is mounted as a single file and cannot be replaced; mount the folder that it is in instead"
-    )]
-    Mounted {
-        /// The file.
-        path: String,
-    },
-    /// Another writer has had its turn for longer than [`PATIENCE`].
-    #[error("another process is editing {path}; try again, and if this lasts, look for a banyan that hangs")]
-    Busy {
-        /// The file.
-        path: String,
-    },
-    /// Anything else, such as a full disk.
-    #[error("cannot {doing} {path}: {source}; mend that and run the command again")]
-    Io {
-        /// The file.
-        path: String,
-        /// What was being done.
-        doing: &'static str,
-        /// What the system says.
-        source: io::Error,
-    },
-}
-
-impl FileError {
-    /// The file has another hash (SHA-256, hex) than was expected.
-    pub fn changed(path: &Path, expected: &str, found: &str) -> Self {
-        let short = |hash: &str| hash.chars().take(12).collect();
-        Self::Changed {
-            path: name(path),
-            expected: short(expected),
-            found: short(found),
-        }
-    }
-}
 
 /// SHA-256 in hex, as [`crate::config::Config::hash`] has it.
 pub fn sha256(bytes: &[u8]) -> String {
@@ -128,7 +55,10 @@ pub struct Turn {
     /// What it is behind its symlinks.
     target: PathBuf,
     temporary: PathBuf,
+    /// The temporary file; after the rename, the config file.
     file: File,
+    /// The config file as it was found, for its lock.
+    before: Option<File>,
     is_put: bool,
 }
 
@@ -150,8 +80,11 @@ impl Turn {
                 why: "no write permission is set".to_owned(),
             });
         }
-        let writable = OpenOptions::new().write(true).open(&target);
-        writable.map_err(|error| denied(path, "the file", "open", error))?;
+        let open_target = || {
+            let open = OpenOptions::new().write(true).open(&target);
+            open.map_err(|error| denied(path, "the file", "open", error))
+        };
+        open_target()?;
         let (Some(folder), Some(file_name)) = (target.parent(), target.file_name()) else {
             return Err(FileError::NotAFile { path: name(path) });
         };
@@ -159,14 +92,18 @@ impl Turn {
         temporary_name.push(file_name);
         temporary_name.push(".banyan-new");
         let temporary = folder.join(temporary_name);
-        let file = lock(path, &temporary)?;
-        Ok(Self {
+        let deadline = Instant::now() + PATIENCE;
+        let file = lock(path, &temporary, deadline, || open_temporary(path, &temporary))?;
+        let mut turn = Self {
             path: path.to_owned(),
-            target,
+            target: target.clone(),
             temporary,
             file,
+            before: None,
             is_put: false,
-        })
+        };
+        turn.before = Some(lock(path, &target, deadline, open_target)?);
+        Ok(turn)
     }
 
     /// The bytes of the file as it is now.
@@ -174,8 +111,9 @@ impl Turn {
         fs::read(&self.target).map_err(|error| io_error(&self.path, "read", error))
     }
 
-    /// Replaces the file, if the SHA-256 (hex) of its bytes is still `expected`.
-    pub fn put(mut self, expected: &str, text: &str) -> Result<(), FileError> {
+    /// Replaces the file, if the SHA-256 (hex) of its bytes is still `expected`. To be called once; the turn goes on until
+    /// it is dropped.
+    pub fn put(&mut self, expected: &str, text: &str) -> Result<(), FileError> {
         self.check(expected)?;
         self.stage(text)
             .map_err(|error| io_error(&self.path, "write the new text beside", error))?;
@@ -227,26 +165,16 @@ impl Drop for Turn {
     }
 }
 
-/// Opens the temporary file and locks it, such that its name still means this file.
-fn lock(path: &Path, temporary: &Path) -> Result<File, FileError> {
-    let deadline = Instant::now() + PATIENCE;
+/// Opens the file that has this name and locks it, such that the name still means this file.
+fn lock(
+    path: &Path,
+    named: &Path,
+    deadline: Instant,
+    open: impl Fn() -> Result<File, FileError>,
+) -> Result<File, FileError> {
     loop {
-        // What is not a file was put there by somebody; opening a pipe would wait for ever.
-        if fs::symlink_metadata(temporary).is_ok_and(|metadata| !metadata.is_file()) {
-            let source = io::Error::other(format!("{} is in the way", temporary.display()));
-            return Err(io_error(path, "write beside", source));
-        }
-        let mut options = OpenOptions::new();
-        options
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600);
-        let file = options
-            .open(temporary)
-            .map_err(|error| denied(path, "its folder", "write beside", error))?;
-        if has_turn(&file, temporary).map_err(|error| io_error(path, "lock", error))? {
+        let file = open()?;
+        if has_turn(&file, named).map_err(|error| io_error(path, "lock", error))? {
             return Ok(file);
         }
         if Instant::now() > deadline {
@@ -256,11 +184,28 @@ fn lock(path: &Path, temporary: &Path) -> Result<File, FileError> {
     }
 }
 
-/// Locks an open temporary file; whether that gives the turn. It does not if another has it, or has had it and renamed
+fn open_temporary(path: &Path, temporary: &Path) -> Result<File, FileError> {
+    // What is not a file was put there by somebody; opening a pipe would wait for ever.
+    if fs::symlink_metadata(temporary).is_ok_and(|metadata| !metadata.is_file()) {
+        let source = io::Error::other(format!("{} is in the way", temporary.display()));
+        return Err(io_error(path, "write beside", source));
+    }
+    let mut options = OpenOptions::new();
+    options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600);
+    let opened = options.open(temporary);
+    opened.map_err(|error| denied(path, "its folder", "write beside", error))
+}
+
+/// Locks an open file; whether that gives the turn. It does not if another has it, or has had it and renamed
 /// or removed the file since it was opened here.
-fn has_turn(file: &File, temporary: &Path) -> io::Result<bool> {
+fn has_turn(file: &File, named: &Path) -> io::Result<bool> {
     match file.try_lock() {
-        Ok(()) => Ok(is_named(file, temporary)),
+        Ok(()) => Ok(is_named(file, named)),
         Err(TryLockError::WouldBlock) => Ok(false),
         Err(TryLockError::Error(error)) => Err(error),
     }
@@ -289,29 +234,6 @@ fn refuse_config_map(path: &Path) -> Result<(), FileError> {
     match path.components().any(is_data) {
         true => Err(FileError::ConfigMap { path: name(path) }),
         false => Ok(()),
-    }
-}
-
-fn name(path: &Path) -> String {
-    path.display().to_string()
-}
-
-fn io_error(path: &Path, doing: &'static str, source: io::Error) -> FileError {
-    FileError::Io {
-        path: name(path),
-        doing,
-        source,
-    }
-}
-
-fn denied(path: &Path, what: &'static str, doing: &'static str, error: io::Error) -> FileError {
-    match error.kind() {
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => FileError::ReadOnly {
-            path: name(path),
-            what,
-            why: error.to_string(),
-        },
-        _ => io_error(path, doing, error),
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) struct Inner {
     pub(super) late: Late,
     pub(super) file: PathBuf,
     /// Held for the whole of a switch.
-    course: Mutex<Course>,
+    pub(super) course: Mutex<Course>,
     /// How many steps back are wanted or under way: steps forward that wait for the database make room for them.
     back: watch::Sender<usize>,
 }
@@ -81,6 +81,10 @@ impl Switcher {
             }),
             back: watch::Sender::new(0),
         }))
+    }
+
+    pub(super) fn inner(&self) -> &Inner {
+        &self.0
     }
 
     /// The audit log.
@@ -172,7 +176,13 @@ impl Inner {
         }
         let intent = self.begin(&made.planned, is_way_back).await?;
         let (expected, text) = (made.planned.hash_before.clone(), made.text.clone());
-        let put = blocking(move || Ok(turn.put(&expected, &text)?)).await;
+        // The turn goes on until the outcome is written: nobody else begins before this one is told.
+        let (_turn, put) = blocking(move || {
+            let mut turn = turn;
+            let put = turn.put(&expected, &text).map_err(SwitchError::from);
+            Ok((turn, put))
+        })
+        .await?;
         let (outcome, detail) = match &put {
             Ok(()) => (Outcome::Done, String::new()),
             Err(error) => (Outcome::NotDone, error.to_string()),
@@ -183,7 +193,7 @@ impl Inner {
         };
         let is_recorded = self.end(intent, &made.planned, outcome, detail).await;
         put?;
-        course.known = Known::of(&made.config);
+        course.known = made.after.clone();
         Ok(switched(made, entry, true, is_recorded))
     }
 

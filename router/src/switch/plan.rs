@@ -70,6 +70,8 @@ pub struct Plan {
     pub config: Config,
     /// The file as it was found.
     pub(super) before: Known,
+    /// The file as it will be.
+    pub(super) after: Known,
 }
 
 /// The modes that a version of the file gives its routes.
@@ -108,6 +110,7 @@ pub fn plan(file: &str, bytes: &[u8], request: &SwitchRequest) -> Result<Plan, S
         text,
         config,
         before,
+        after,
     })
 }
 

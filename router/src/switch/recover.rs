@@ -16,9 +16,9 @@
 //! [`judge`] tells *begun* from *replaced* by the file's hash. What came after an open intent is a better witness than the
 //! file of today, where there is any: the next entry of the same place says which file it found.
 //!
-//! A router that is alive is not taken for a dead one: an intent is written and the file replaced under one
-//! [`super::file::Turn`], and the recovery takes the turn to look. If it comes between the rename and the outcome, it says
-//! `recovered: done`, which is so; the outcome that comes after it is not written.
+//! A router that is alive is not taken for a dead one: intent, rename and outcome are one [`super::file::Turn`], and the
+//! recovery takes the turn to look. Only where the database took too long for an outcome may it find one open that is
+//! about to be written ([`super::late`]); then it says `recovered: done`, which is so, and the later outcome is not written.
 
 use super::audit::whereabouts::Open;
 use super::audit::{Error, Outcome, Planned};
@@ -82,7 +82,7 @@ pub fn judge(open: &Open, file: &str) -> (Outcome, String) {
         None => (file, "the start"),
     };
     let short = |hash: &str| hash.chars().take(12).collect::<String>();
-    let detail = format!("the router died; {witness} found the file at {}", short(found));
+    let detail = format!("no end was written; {witness} found the file at {}", short(found));
     if found == open.hash_after {
         (Outcome::RecoveredDone, detail)
     } else if found == open.hash_before {

@@ -9,6 +9,7 @@
 //! Two rules that could claim the same request without one being more specific are refused when the config is loaded, so
 //! there is never a tie to break here.
 
+mod meeting;
 mod overlap;
 mod rule;
 

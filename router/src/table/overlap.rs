@@ -4,6 +4,7 @@
 //! `/a/{x}`); they cross when each is more specific somewhere (`/a/{x}` and `/{y}/b`, which both match `/a/b`). A crossing
 //! pair is fine once a third rule takes exactly what both match (`/a/b`), since that one then wins.
 
+use super::meeting::Tree;
 use super::rule::{HostPattern, MatchRule, Methods, Segment};
 
 /// Two rules in conflict.
@@ -30,12 +31,23 @@ enum Relation {
     Crossing,
 }
 
-/// Every conflicting pair.
+/// More conflicts than anybody reads; a file with more of them is no better for having them listed.
+const MOST: usize = 1000;
+
+/// The conflicting pairs, up to [`MOST`].
 pub fn overlaps(rules: &[Ruling<'_>]) -> Vec<Overlap> {
+    let mut tree = Tree::default();
+    for (index, rule) in rules.iter().enumerate() {
+        tree.insert(&rule.1.segments, index);
+    }
     let mut found = Vec::new();
     for (second, later) in rules.iter().enumerate() {
-        for (first, earlier) in rules[..second].iter().enumerate() {
-            if let Some((reason, remedy)) = conflict(*earlier, *later, rules) {
+        let meeting = tree.meeting(&later.1.segments).into_iter();
+        for first in meeting.take_while(|first| *first < second) {
+            if found.len() == MOST {
+                return found;
+            }
+            if let Some((reason, remedy)) = conflict(rules[first], *later, rules, &tree) {
                 found.push(Overlap {
                     first,
                     second,
@@ -48,7 +60,12 @@ pub fn overlaps(rules: &[Ruling<'_>]) -> Vec<Overlap> {
     found
 }
 
-fn conflict(earlier: Ruling<'_>, later: Ruling<'_>, rules: &[Ruling<'_>]) -> Option<(String, String)> {
+fn conflict(
+    earlier: Ruling<'_>,
+    later: Ruling<'_>,
+    rules: &[Ruling<'_>],
+    tree: &Tree<'_>,
+) -> Option<(String, String)> {
     if earlier.0 != later.0 {
         return None;
     }
@@ -72,7 +89,12 @@ fn conflict(earlier: Ruling<'_>, later: Ruling<'_>, rules: &[Ruling<'_>]) -> Opt
         Relation::Crossing => {
             let method = earlier.1.methods.shared(&later.1.methods)?;
             let meet = meet(&earlier.1.segments, &later.1.segments);
-            if is_ruled(&meet, earlier, later, rules) {
+            let candidates: Vec<_> = tree
+                .meeting(&meet)
+                .into_iter()
+                .map(|index| rules[index])
+                .collect();
+            if is_ruled(&meet, earlier, later, &candidates) {
                 return None;
             }
             let example = show(&meet);
@@ -155,13 +177,13 @@ fn meet(left: &[Segment], right: &[Segment]) -> Vec<Segment> {
 }
 
 /// Whether a third rule takes the meet for every method that the two share.
-fn is_ruled(meet: &[Segment], earlier: Ruling<'_>, later: Ruling<'_>, rules: &[Ruling<'_>]) -> bool {
+fn is_ruled(meet: &[Segment], earlier: Ruling<'_>, later: Ruling<'_>, candidates: &[Ruling<'_>]) -> bool {
     let smaller = if earlier.1.methods.covers(&later.1.methods) {
         later
     } else {
         earlier
     };
-    rules.iter().any(|(host, rule)| {
+    candidates.iter().any(|(host, rule)| {
         *host == earlier.0
             && relate(&rule.segments, meet) == Relation::Equal
             && rule.methods.covers(&smaller.1.methods)
@@ -213,6 +235,44 @@ mod tests {
         assert!(found(&["GET /a/{x}", "PUT /{y}/b"]).is_empty());
         assert_eq!(found(&["* /a/{*rest}", "GET /{y}/b"]).len(), 1);
         assert!(found(&["* /a/{*rest}", "GET /{y}/b", "GET /a/b"]).is_empty());
+    }
+
+    /// What the tree leaves out is nothing that the pairwise comparison would have found.
+    #[test]
+    fn the_tree_finds_every_conflict_that_looking_at_all_pairs_finds() {
+        let segments = ["a", "b", "{x}", "{y}"];
+        let mut texts = Vec::new();
+        for first in segments {
+            for second in segments.iter().chain(&["{*rest}", ""]) {
+                texts.push(
+                    format!("GET /{first}/{second}")
+                        .replace("{y}/{y}", "{x}/{y}")
+                        .replace("{x}/{x}", "{x}/{y}"),
+                );
+                texts.push(format!("PUT /{second}"));
+            }
+        }
+        let rules: Vec<_> = texts.iter().map(|text| MatchRule::parse(text).unwrap()).collect();
+        let rulings: Vec<Ruling<'_>> = rules.iter().map(|rule| (None, rule)).collect();
+        let by_tree: Vec<(usize, usize)> = overlaps(&rulings)
+            .iter()
+            .map(|overlap| (overlap.first, overlap.second))
+            .collect();
+        let mut by_pairs = Vec::new();
+        for second in 0..rules.len() {
+            for first in 0..second {
+                let mut all = Tree::default();
+                rules
+                    .iter()
+                    .enumerate()
+                    .for_each(|(index, rule)| all.insert(&rule.segments, index));
+                if conflict(rulings[first], rulings[second], &rulings, &all).is_some() {
+                    by_pairs.push((first, second));
+                }
+            }
+        }
+        assert!(by_pairs.len() > 50);
+        assert_eq!(by_tree, by_pairs);
     }
 
     #[test]

@@ -43,15 +43,7 @@ async fn a_killed_service_costs_its_share_only_and_comes_back_by_itself() {
     let router = Router::start(&owned_by_service(&config));
     let mut client = router.connect().await;
     let ask = |n: u32| format!("GET /half HTTP/1.1\nhost: a\nx-customer: {n}");
-    let mut on_service = Vec::new();
-    for n in 0..40 {
-        let answer = client.request(&ask(n)).await;
-        assert_eq!(answer.status, 200);
-        if answer.served_by() == "catalog" {
-            on_service.push(n);
-        }
-    }
-    assert!((5..35).contains(&on_service.len()));
+    let on_service = served_by_catalog(&mut client, ask).await;
     let address = service.kill().await;
     for n in 0..40 {
         let asked = Instant::now();
@@ -88,6 +80,20 @@ async fn a_killed_service_costs_its_share_only_and_comes_back_by_itself() {
         let answer = client.request(&ask(n)).await;
         assert_eq!((answer.status, answer.text().as_str()), (200, "back"));
     }
+}
+
+/// Which of forty customers are on the service's side.
+async fn served_by_catalog(client: &mut Client, ask: impl Fn(u32) -> String) -> Vec<u32> {
+    let mut customers = Vec::new();
+    for n in 0..40 {
+        let answer = client.request(&ask(n)).await;
+        assert_eq!(answer.status, 200);
+        if answer.served_by() == "catalog" {
+            customers.push(n);
+        }
+    }
+    assert!((5..35).contains(&customers.len()));
+    customers
 }
 
 /// Another process at the same address.

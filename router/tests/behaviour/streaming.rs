@@ -63,6 +63,11 @@ async fn a_gibibyte_each_way_leaves_memory_alone() {
         .send("PUT /a HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\nx: warm\r\n\r\n")
         .await;
     drop(client);
+    // Opening the state database takes memory as well, once.
+    until("the state database", || async {
+        router.ask_admin("/config").await.1["state_database"] == "ready"
+    })
+    .await;
     let resting = router.memory("VmRSS");
     let mut client = router.connect().await;
     client
@@ -125,15 +130,16 @@ async fn a_slow_reader_slows_the_writer_down() {
     assert!(router.memory("VmRSS") < 128 << 10);
 }
 
-/// An upstream that tells when its connection has been closed by the other side.
-async fn watching(answer_first: bool) -> (Upstream, Arc<Notify>) {
-    let closed = Arc::new(Notify::new());
-    let notify = Arc::clone(&closed);
+/// An upstream that tells when a request has arrived, and when its connection has been closed by the other side.
+async fn watching(answer_first: bool) -> (Upstream, Arc<Notify>, Arc<Notify>) {
+    let (arrived, closed) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (heard, notify) = (Arc::clone(&arrived), Arc::clone(&closed));
     let upstream = Upstream::serving(move |stream, _| {
-        let notify = Arc::clone(&notify);
+        let (heard, notify) = (Arc::clone(&heard), Arc::clone(&notify));
         async move {
             let mut wire = Wire::new(stream);
             wire.head().await.unwrap();
+            heard.notify_one();
             if answer_first {
                 wire.stream
                     .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\nsome")
@@ -146,7 +152,7 @@ async fn watching(answer_first: bool) -> (Upstream, Arc<Notify>) {
         }
     })
     .await;
-    (upstream, closed)
+    (upstream, arrived, closed)
 }
 
 #[tokio::test]
@@ -168,15 +174,14 @@ async fn a_client_that_leaves_cancels_the_upstreams_request() {
             "PUT /a HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\nexpect: 100-continue\r\n\r\n",
         ),
     ] {
-        let (upstream, closed) = watching(answer_first).await;
+        let (upstream, arrived, closed) = watching(answer_first).await;
         let router = before(&upstream).await;
         let mut client = router.connect().await;
         client.send(request).await;
+        // The request must have come through, or there is nothing to cancel.
+        soon("the request to arrive", arrived.notified()).await;
         if answer_first {
             client.stream.readable().await.unwrap();
-        } else {
-            // The request must have come through, or there is nothing to cancel.
-            tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let left = Instant::now();
         drop(client);

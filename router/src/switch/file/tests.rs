@@ -45,7 +45,7 @@ fn a_file_that_was_changed_meanwhile_is_left_alone_and_both_hashes_are_named() {
 #[test]
 fn a_save_between_taking_the_turn_and_the_rename_is_noticed() {
     let (_folder, path) = folder("old");
-    let turn = Turn::take(&path).unwrap();
+    let mut turn = Turn::take(&path).unwrap();
     let expected = sha256(&turn.read().unwrap());
     fs::write(&path, "hand edit").unwrap();
     assert!(matches!(
@@ -94,7 +94,7 @@ fn readers_see_whole_files_and_no_turn_is_lost_while_writers_take_turns() {
         for _ in 0..4 {
             scope.spawn(|| {
                 for _ in 0..25 {
-                    let turn = Turn::take(&path).unwrap();
+                    let mut turn = Turn::take(&path).unwrap();
                     let bytes = turn.read().unwrap();
                     turn.put(&sha256(&bytes), &text(number(&bytes) + 1)).unwrap();
                 }
@@ -130,8 +130,25 @@ fn a_turn_that_ends_without_a_text_leaves_nothing_and_lets_the_next_one_go() {
         let path = path.clone();
         move || Turn::take(&path).map(drop)
     });
-    turn.put(&sha256(b"old"), "new").unwrap();
+    drop(turn);
     next.join().unwrap().unwrap();
+    assert_eq!(names(folder.path()), ["banyan.toml"]);
+}
+
+#[test]
+fn a_turn_goes_on_after_the_rename_until_it_is_dropped() {
+    let (folder, path) = folder("old");
+    let mut turn = Turn::take(&path).unwrap();
+    turn.put(&sha256(b"old"), "new").unwrap();
+    let put = File::open(&path).unwrap();
+    assert!(!has_turn(&put, &path).unwrap());
+    drop(turn);
+    assert!(has_turn(&put, &path).unwrap());
+    drop(put);
+    // An editor that replaces the file takes nobody's turn away.
+    fs::write(folder.path().join("saved"), "by hand").unwrap();
+    fs::rename(folder.path().join("saved"), &path).unwrap();
+    replace(&path, &sha256(b"by hand"), "new").unwrap();
     assert_eq!(names(folder.path()), ["banyan.toml"]);
 }
 
@@ -188,13 +205,16 @@ fn what_may_not_be_written_or_is_no_file_is_refused() {
 #[test]
 fn a_lock_on_what_was_renamed_or_removed_is_no_turn() {
     let (folder, path) = folder("old");
-    let turn = Turn::take(&path).unwrap();
+    let mut turn = Turn::take(&path).unwrap();
     let temporary = folder.path().join(".banyan.toml.banyan-new");
     // Opened, but not yet locked, when the one before ends its turn.
     let stale = File::open(&temporary).unwrap();
     assert!(!has_turn(&stale, &temporary).unwrap());
     turn.put(&sha256(b"old"), "new").unwrap();
+    drop(turn);
     assert!(!has_turn(&stale, &temporary).unwrap());
+    drop(stale);
+    let stale = File::open(&path).unwrap();
     let _next = Turn::take(&path).unwrap();
     assert!(!has_turn(&stale, &temporary).unwrap());
 }

@@ -1,7 +1,9 @@
 //! What the tests share: a running router, stub upstreams, a raw client.
 
 pub(crate) mod client;
+pub(crate) mod pair;
 pub(crate) mod router;
+pub(crate) mod secure;
 pub(crate) mod upstream;
 
 pub(crate) use client::Client;

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::Arc;
 
 use tempfile::TempDir;
 
@@ -17,9 +18,11 @@ pub(crate) const BANYAN: &str = env!("CARGO_BIN_EXE_banyan");
 pub(crate) struct Router {
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
+    /// The clients' port with TLS, if the config has one.
+    pub(crate) tls: Option<SocketAddr>,
     pub(crate) file: PathBuf,
     process: Child,
-    folder: TempDir,
+    folder: Arc<TempDir>,
 }
 
 /// What a command printed, and the code that it ended with.
@@ -56,14 +59,30 @@ impl Router {
     pub(crate) fn start(config: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("banyan.toml"), config).unwrap();
-        Self::start_in(folder, |command| command)
+        let level = std::env::var("RUST_LOG").unwrap_or("off".to_owned());
+        Self::start_with(Arc::new(folder), &[], &level, Stdio::inherit())
     }
 
-    /// Starts the router with the `banyan.toml` of this folder; the command can be changed before it is run.
-    pub(crate) fn start_in(folder: TempDir, change: impl FnOnce(&mut Command) -> &mut Command) -> Self {
+    /// The same, in a folder that holds more than the config, and writing its log there.
+    pub(crate) fn start_logging(folder: TempDir, config: &str, level: &str) -> Self {
+        std::fs::write(folder.path().join("banyan.toml"), config).unwrap();
+        let log = std::fs::File::create(folder.path().join("log")).unwrap();
+        Self::start_with(Arc::new(folder), &[], level, log.into())
+    }
+
+    /// Starts a router with the files that another one has left.
+    pub(crate) fn start_again(folder: Arc<TempDir>) -> Self {
+        Self::start_with(folder, &[], "off", Stdio::inherit())
+    }
+
+    /// Starts a router that takes this one's ports over, and waits until it has them.
+    pub(crate) fn successor(&self) -> Self {
+        Self::start_with(Arc::clone(&self.folder), &["--takeover"], "off", Stdio::inherit())
+    }
+
+    fn start_with(folder: Arc<TempDir>, arguments: &[&str], level: &str, log: Stdio) -> Self {
         let file = folder.path().join("banyan.toml");
-        let mut command = Command::new(BANYAN);
-        command
+        let mut process = Command::new(BANYAN)
             .args([
                 "serve",
                 "--listen",
@@ -73,28 +92,35 @@ impl Router {
                 "--config",
             ])
             .arg(&file)
-            .env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or("off".to_owned()))
-            .stdout(Stdio::piped());
-        let mut process = change(&mut command).spawn().unwrap();
+            .args(arguments)
+            .env("RUST_LOG", level)
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap())
             .read_line(&mut line)
             .unwrap();
-        let address = |key: &str| {
+        let find = |key: &str| {
             let value = line.split_whitespace().find_map(|word| word.strip_prefix(key));
-            value
-                .unwrap_or_else(|| panic!("no {key} in {line:?}"))
-                .parse()
-                .unwrap()
+            value.map(|value| value.parse().unwrap())
         };
-        let (address, admin) = (address("router="), address("admin="));
+        let address = |key: &str| find(key).unwrap_or_else(|| panic!("no {key} in {line:?}"));
+        let (address, admin, tls) = (address("router="), address("admin="), find("tls="));
         Self {
             address,
             admin,
+            tls,
             file,
             process,
             folder,
         }
+    }
+
+    /// The folder of its files.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.file.parent().unwrap()
     }
 
     /// A connection to the clients' port.
@@ -158,11 +184,10 @@ impl Router {
     }
 
     /// Kills the process as `kill -9` does, and gives the folder with all that it leaves.
-    pub(crate) fn kill(mut self) -> TempDir {
+    pub(crate) fn kill(mut self) -> Arc<TempDir> {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
-        let other = tempfile::tempdir().unwrap();
-        std::mem::replace(&mut self.folder, other)
+        Arc::clone(&self.folder)
     }
 
     /// What `banyan why` says about a request, as JSON.

@@ -1,0 +1,83 @@
+//! The orderly end: who says so, and what happens in which order.
+//!
+//! For the server. On SIGTERM or SIGINT: `/health/ready` says no, and each answer carries `connection: close`; for
+//! `drain_delay` new connections are still taken, so that balancers can turn away in peace; then no more are; running
+//! exchanges end, and the process with them.
+//!
+//! When a successor serves ([`crate::handover`]) it is much the same, but new connections are the successor's at once, and
+//! those that stand have a second for a last call: a client that asks within it is told on its answer to connect anew, rather than
+//! finding its connection closed while its request is on the way.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_server::ServerHandle;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::sleep;
+
+use crate::config::Settings;
+use crate::handover::Offer;
+use crate::state::State;
+
+/// How long connections stand on after a takeover, so that busy clients are told by an answer.
+const LAST_CALL: Duration = Duration::from_secs(1);
+/// How long a connection that has just been accepted may take to its worker. What the server below has not yet passed on
+/// when it stops is lost.
+const SETTLING: Duration = Duration::from_millis(100);
+
+/// Waits for the end, and brings it about.
+pub async fn follow(
+    offer: Option<Offer>,
+    state: Arc<State>,
+    clients: ServerHandle,
+    admin: ServerHandle,
+    settings: Settings,
+) {
+    let is_taken = match awaited(offer).await {
+        Ok(is_taken) => is_taken,
+        Err(error) => {
+            tracing::error!(%error, "cannot listen for signals");
+            return;
+        }
+    };
+    let limit = settings.shutdown_timeout;
+    state.start_draining();
+    if is_taken {
+        tracing::info!(
+            ?limit,
+            "a successor serves: no new connections, running exchanges may end"
+        );
+        clients.pause().await;
+        admin.stop(false).await;
+        sleep(LAST_CALL).await;
+    } else {
+        let delay = settings.edge.drain_delay;
+        tracing::info!(
+            ?delay,
+            ?limit,
+            "stopping: no new connections after the delay, running exchanges may end"
+        );
+        sleep(delay).await;
+        clients.pause().await;
+        sleep(SETTLING).await;
+    }
+    clients.stop(true).await;
+}
+
+/// Whether it is a successor that ends this process.
+async fn awaited(mut offer: Option<Offer>) -> io::Result<bool> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let taken = async {
+        match &mut offer {
+            Some(offer) => offer.taken().await,
+            None => std::future::pending().await,
+        }
+    };
+    // The offer is gone with the answer: from here on there is nothing to take over.
+    Ok(tokio::select! {
+        () = taken => true,
+        _ = terminate.recv() => false,
+        _ = interrupt.recv() => false,
+    })
+}
