@@ -11,7 +11,7 @@ use super::{say, table};
 /// Say whether the evidence allows a route's next step.
 ///
 /// Every criterion with what is wanted and what there is. Nothing known is never good enough: it holds the route back. The
-/// bounds are those of [certificate] in the config file.
+/// bounds are those of the section `certificate` of the config file.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -19,7 +19,7 @@ const REVERT_PATIENCE: Duration = Duration::from_secs(8);
 
 /// Take a route's next step, if the evidence allows it.
 ///
-/// The steps are shadow, each share of the canary in [promotion] steps, and service. A step that puts more trust in the
+/// The steps are shadow, each share of the canary in `promotion.steps`, and service. A step that puts more trust in the
 /// service needs a certificate that passes; `banyan certify` shows it. The config file is edited, comments stay.
 #[derive(Debug, Args)]
 #[command(after_help = "\

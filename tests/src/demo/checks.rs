@@ -83,10 +83,9 @@ async fn ready(shop: &Shop) -> anyhow::Result<()> {
 async fn refuse(shop: &Shop, traffic: &Traffic) -> anyhow::Result<()> {
     let good = routing::file(&shop.addresses, Mode::Monolith);
     let bad = routing::file(&shop.addresses, Mode::Canary(101));
-    let admin = &shop.addresses.admin;
-    let before = InForce::ask(&shop.client, admin).await?;
+    let before = InForce::ask(shop).await?;
     routing::write(&shop.config(), &bad)?;
-    let refused = InForce::until(&shop.client, admin, |now| !now.is_current).await?;
+    let refused = InForce::until(shop, |now| !now.is_current).await?;
     ensure!(
         refused.hash == before.hash,
         "a file with a mistake was taken: {refused:?}"
@@ -95,7 +94,7 @@ async fn refuse(shop: &Shop, traffic: &Traffic) -> anyhow::Result<()> {
     traffic.until(REQUESTS / 5).await;
     hold(Mode::Monolith, &traffic.count())?;
     routing::write(&shop.config(), &good)?;
-    InForce::until(&shop.client, admin, |now| now.is_current).await?;
+    InForce::until(shop, |now| now.is_current).await?;
     say("\n  ok  a file with a mistake is refused, and traffic goes on");
     Ok(())
 }

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use serde_json::Value;
 
+use super::shop::Shop;
+
 /// The header by which the demo's customers say who they are.
 pub(super) const STICKY: &str = "x-customer";
 
@@ -102,9 +104,11 @@ pub(super) struct InForce {
 
 impl InForce {
     /// Asks the router.
-    pub(super) async fn ask(client: &reqwest::Client, admin: &str) -> anyhow::Result<Self> {
+    pub(super) async fn ask(shop: &Shop) -> anyhow::Result<Self> {
+        let (admin, token) = (&shop.addresses.admin, shop.operators_token()?);
         let get = async |path: &str| -> anyhow::Result<Value> {
-            let answer = client.get(format!("http://{admin}{path}")).send().await?;
+            let request = shop.client.get(format!("http://{admin}{path}"));
+            let answer = request.bearer_auth(&token).send().await?;
             Ok(answer.error_for_status()?.json().await?)
         };
         let (config, routes) = (get("/config").await?, get("/routes").await?);
@@ -123,14 +127,10 @@ impl InForce {
     }
 
     /// Asks until the answer is as wanted.
-    pub(super) async fn until(
-        client: &reqwest::Client,
-        admin: &str,
-        wanted: impl Fn(&Self) -> bool,
-    ) -> anyhow::Result<Self> {
+    pub(super) async fn until(shop: &Shop, wanted: impl Fn(&Self) -> bool) -> anyhow::Result<Self> {
         let began = Instant::now();
         loop {
-            let now = Self::ask(client, admin).await?;
+            let now = Self::ask(shop).await?;
             if wanted(&now) {
                 return Ok(now);
             }

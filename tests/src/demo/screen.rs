@@ -30,7 +30,11 @@ pub(super) async fn welcome(shop: &Shop) -> anyhow::Result<()> {
     let at = &shop.addresses;
     let rows = [
         ("router", &at.router, "clients come here"),
-        ("  admin", &at.admin, "/routes, /config, /health/ready"),
+        (
+            "  admin",
+            &at.admin,
+            "for `banyan status` and its kin; /health/ready",
+        ),
         ("monolith", &at.monolith, "eight modules, one database"),
         ("catalog", &at.catalog, "the extracted service"),
         ("psp-simulator", &at.psp, "the payment provider; /ledger"),

@@ -128,9 +128,15 @@ impl Shop {
         Ok(std::fs::read_to_string(path)?.trim().to_owned())
     }
 
+    /// The token of the router's admin port, which the router has made at its start.
+    pub(super) fn operators_token(&self) -> anyhow::Result<String> {
+        let path = self.folder.path().join("banyan-token");
+        Ok(std::fs::read_to_string(path)?.trim().to_owned())
+    }
+
     /// Moves both routes and gives the time from writing the file until the router goes by it.
     pub(super) async fn switch(&self, mode: Mode) -> anyhow::Result<std::time::Duration> {
-        let before = routing::InForce::ask(&self.client, &self.addresses.admin).await?;
+        let before = routing::InForce::ask(self).await?;
         let text = routing::file(&self.addresses, mode);
         if std::fs::read_to_string(self.config())? == text && before.is_current {
             return Ok(std::time::Duration::ZERO);
@@ -138,7 +144,7 @@ impl Shop {
         let began = std::time::Instant::now();
         routing::write(&self.config(), &text)?;
         let taken = |now: &routing::InForce| now.is_current && now.hash != before.hash;
-        routing::InForce::until(&self.client, &self.addresses.admin, taken).await?;
+        routing::InForce::until(self, taken).await?;
         Ok(began.elapsed())
     }
 

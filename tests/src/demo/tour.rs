@@ -40,8 +40,7 @@ pub(super) async fn run(shop: &mut Shop) -> anyhow::Result<()> {
 
 /// Tells of every switch that somebody else makes.
 async fn follow(shop: &mut Shop, traffic: &Traffic) -> anyhow::Result<()> {
-    let admin = shop.addresses.admin.clone();
-    let mut before = InForce::ask(&shop.client, &admin).await?;
+    let mut before = InForce::ask(shop).await?;
     loop {
         tokio::time::sleep(GLANCE).await;
         if let Some(gone) = shop
@@ -51,7 +50,7 @@ async fn follow(shop: &mut Shop, traffic: &Traffic) -> anyhow::Result<()> {
         {
             anyhow::bail!("{gone} has ended");
         }
-        let now = InForce::ask(&shop.client, &admin).await?;
+        let now = InForce::ask(shop).await?;
         if now.hash != before.hash {
             screen::until_now(&before.modes, &traffic.count());
             say(&format!("  now: {}", now.modes));
