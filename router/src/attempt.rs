@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 
 use crate::clock::Clock;
 use crate::config::Fallback;
+use crate::events::{About, Kind};
 use crate::exchange::{Outcome, outcome_of};
 use crate::forward::body::RequestBody;
 use crate::forward::pool::Lease;
@@ -146,10 +147,31 @@ pub(crate) fn note(
         _ => circuit.fail(&plan.snapshot.config.fallback),
     };
     let name = plan.upstream().name.as_str();
+    let tell = |kind, told: String| {
+        worker.events.tell(
+            kind,
+            About {
+                upstream: Some(name.to_owned()),
+                ..About::new(told)
+            },
+        );
+    };
     match change {
         Change::None => {}
-        Change::Opened => tracing::warn!(upstream = name, "circuit opened: it keeps failing"),
-        Change::Closed => tracing::info!(upstream = name, "circuit closed: it answers again"),
+        Change::Opened => {
+            tracing::warn!(upstream = name, "circuit opened: it keeps failing");
+            tell(
+                Kind::CircuitOpened,
+                format!("{name}: circuit opened, it keeps failing"),
+            );
+        }
+        Change::Closed => {
+            tracing::info!(upstream = name, "circuit closed: it answers again");
+            tell(
+                Kind::CircuitClosed,
+                format!("{name}: circuit closed, it answers again"),
+            );
+        }
     }
 }
 

@@ -83,6 +83,7 @@ impl Making {
             Worker::start(
                 state.current(),
                 state.shadow().clone(),
+                state.events().clone(),
                 state.limits(),
                 state.draining(),
             )

@@ -25,9 +25,10 @@
 //!    answer's path ([`shadow`], [`compare`]). Both become [`evidence`], on which a [`certificate`] rests.
 //!
 //! Beside that: [`reload`] follows the file and swaps the snapshot, [`switch`] edits the file by command and writes down
-//! who did what and why, [`promotion`] decides whether it may, [`admin`] tells operators what is being served, [`cli`] is
-//! the command line, and `banyan why` walks step 3's path without sending anything. [`server`] puts it all together,
-//! [`drain`] ends it in order, and [`handover`] gives the ports to a successor.
+//! who did what and why, [`promotion`] decides whether it may, [`admin`] tells operators what is being served and switches
+//! routes for them, [`events`] and [`totals`] keep what happened, [`cli`] is the command line, and `banyan why` walks step
+//! 3's path without sending anything. [`server`] puts it all together, [`drain`] ends it in order, and [`handover`] gives
+//! the ports to a successor.
 //!
 //! Architecture Invariants: nothing but [`forward::convert`] knows both `http` versions; nothing but [`forward`] and the
 //! shadow's [`shadow::fetch`] knows the HTTP client; [`choose`], [`path`] and [`table`] are pure; no state is shared between
@@ -45,6 +46,7 @@ pub mod clock;
 pub mod compare;
 pub mod config;
 pub mod drain;
+pub mod events;
 pub mod evidence;
 pub mod exchange;
 pub mod expect;
@@ -75,6 +77,7 @@ pub mod strict;
 pub mod switch;
 pub mod table;
 pub mod tls;
+pub mod totals;
 pub mod upgrade;
 pub mod watch;
 pub mod worker;

@@ -14,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::config::{Config, Module, Refused, Route, Settings};
+use crate::events::{About, Kind};
 use crate::snapshot::Snapshot;
 use crate::state::State;
 use crate::switch::file::sha256;
@@ -42,9 +43,10 @@ pub async fn follow(state: Arc<State>, file: PathBuf, switcher: Switcher) {
         let Some(found) = read_settled(&file, &judged, is_first).await else {
             continue;
         };
-        is_first = false;
-        judge(&state, &file, &found, &switcher).await;
-        judged = found;
+        if judge(&state, &file, &found, &switcher).await {
+            is_first = false;
+            judged = found;
+        }
     }
 }
 
@@ -80,7 +82,13 @@ async fn read_settled(file: &Path, judged: &Content, is_first: bool) -> Option<C
     None
 }
 
-async fn judge(state: &State, file: &Path, content: &Content, switcher: &Switcher) {
+/// Takes a content or refuses it; whether it was still the file's by then. A switch by command may have come in between,
+/// and to take what was before it would undo it for a moment.
+async fn judge(state: &State, file: &Path, content: &Content, switcher: &Switcher) -> bool {
+    let turn = state.turn().await;
+    if read(file).await != *content {
+        return false;
+    }
     let name = file.display().to_string();
     let config = match content {
         Ok(bytes) => Config::parse(&name, bytes),
@@ -96,14 +104,17 @@ async fn judge(state: &State, file: &Path, content: &Content, switcher: &Switche
         Ok(config) => {
             let taken = config.clone();
             take(state, config);
+            drop(turn);
             switcher.note_reload(&taken).await;
         }
         Err(refused) => {
             let hash = content.as_ref().map_or(String::new(), |bytes| sha256(bytes));
+            refuse(state, refused.clone());
+            drop(turn);
             switcher.note_refused(&refused, &hash).await;
-            refuse(state, refused);
         }
     }
+    true
 }
 
 fn refuse(state: &State, refused: Refused) {
@@ -112,14 +123,24 @@ fn refuse(state: &State, refused: Refused) {
         mistakes = count,
         "the config file is not taken; what was served before goes on\n{refused}"
     );
+    let told = format!(
+        "{} is not taken, {count} mistakes; what was served before goes on",
+        refused.file
+    );
+    state.events().tell(Kind::RefusedReload, About::new(told));
     state.judge(Some(refused));
 }
 
 fn take(state: &State, config: Config) {
     let before = state.snapshot();
-    for change in changes(&before.config, &config) {
+    let changes = changes(&before.config, &config);
+    for change in &changes {
         tracing::info!("{change}");
     }
+    let told = match changes.as_slice() {
+        [] => "the edited file is taken; no route is served otherwise".to_owned(),
+        changes => format!("the edited file is taken; {}", changes.join("; ")),
+    };
     for name in needing_restart(&before.config.router, &config.router) {
         tracing::warn!("router.{name} has changed, which takes effect at the next start");
     }
@@ -129,6 +150,7 @@ fn take(state: &State, config: Config) {
         "config taken"
     );
     state.replace(Snapshot::following(config, Some(&before)));
+    state.events().tell(Kind::Reload, About::new(told));
 }
 
 /// One line for each route that comes, goes, or is served otherwise.

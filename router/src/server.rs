@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::admin::token::Token;
 use crate::config::Settings;
 use crate::handover::{self, Offer, Ports, Predecessor};
 use crate::operations::Operations;
@@ -117,11 +118,11 @@ impl Bound {
     }
 
     /// Serves until a signal or a successor says stop, then lets running exchanges end.
-    pub async fn serve(self, state: Arc<State>, file: PathBuf) -> io::Result<()> {
+    pub async fn serve(self, state: Arc<State>, file: PathBuf, token: Token) -> io::Result<()> {
         let settings = state.snapshot().config.router.clone();
         let offer = offer(&self.ports, &settings, &file);
         let operations = Operations::start(&state, &file).map_err(io::Error::other)?;
-        let admin = admin::serve(self.ports.admin, Arc::clone(&operations.operator))?;
+        let admin = admin::serve(self.ports.admin, Arc::clone(&operations.operator), token)?;
         let admin_handle = admin.handle();
         let admin = tokio::spawn(admin);
         let config = self.certificates.as_ref().map(Certificates::server_config);

@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 
 use crate::config::{Config, Mode, Refused};
+use crate::events::Events;
 use crate::limits::Limits;
 use crate::shadow::Shadow;
 use crate::shadow::findings::Findings;
@@ -29,6 +30,9 @@ pub struct State {
     /// When each route came into the mode it is in; absent means since the start.
     since: Mutex<HashMap<String, SystemTime>>,
     began: SystemTime,
+    events: Events,
+    /// Held while a config is put into force.
+    order: tokio::sync::Mutex<()>,
 }
 
 /// What became of the config file.
@@ -57,6 +61,8 @@ impl State {
             news,
             since: Mutex::default(),
             began: SystemTime::now(),
+            events: Events::new(),
+            order: tokio::sync::Mutex::new(()),
         })
     }
 
@@ -83,6 +89,22 @@ impl State {
     /// What clients have used of their limits.
     pub fn limits(&self) -> Arc<Limits> {
         Arc::clone(&self.limits)
+    }
+
+    /// What happened, for whoever follows it.
+    pub fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// When the router began.
+    pub fn began(&self) -> SystemTime {
+        self.began
+    }
+
+    /// The turn to put a config into force. Whoever has it looks at the file once more before it does, so that the newest
+    /// edit is the one that stays, whichever way it came.
+    pub async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.order.lock().await
     }
 
     /// Serves from a new snapshot.
@@ -118,7 +140,9 @@ impl State {
         let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
         for route in &after.routes {
             if modes.get(route.name.as_str()) != Some(&route.mode) {
-                since.insert(route.name.clone(), SystemTime::now());
+                let now = SystemTime::now();
+                self.findings.evidence().cut(&route.name, now);
+                since.insert(route.name.clone(), now);
             }
         }
         let names: HashSet<&str> = after.routes.iter().map(|route| route.name.as_str()).collect();

@@ -14,6 +14,7 @@ use arc_swap::{ArcSwap, Cache};
 use crate::attempt::Budget;
 use crate::clock::{Clock, TICK};
 use crate::config::Percent;
+use crate::events::Events;
 use crate::evidence::Side;
 use crate::forward::Forwarder;
 use crate::limits::Limits;
@@ -43,6 +44,8 @@ pub struct Worker {
     /// What clients may ask, over all workers.
     pub limits: Arc<Limits>,
     is_draining: Arc<AtomicBool>,
+    /// Where it tells what happened.
+    pub events: Events,
     notebook: RefCell<Notebook>,
     ticks: Cell<u32>,
 }
@@ -55,6 +58,7 @@ impl Worker {
     pub fn start(
         current: Current,
         shadow: Shadow,
+        events: Events,
         limits: Arc<Limits>,
         is_draining: Arc<AtomicBool>,
     ) -> Rc<Self> {
@@ -72,6 +76,7 @@ impl Worker {
             shadow,
             limits,
             is_draining,
+            events,
             ticks: Cell::new(0),
         });
         let inspected = Rc::downgrade(&worker);

@@ -20,7 +20,7 @@ use crate::evidence::{Evidence, Latencies, RecentTotals};
 const QUANTILE: f64 = 0.9;
 
 /// A service that is beyond a limit.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct Breach {
     /// What was measured: `health`, `errors`, `mismatches` or `latency`.
     pub metric: &'static str,

@@ -21,7 +21,7 @@ const QUANTILE: f64 = 0.99;
 const NAMED: usize = 5;
 
 /// One reason for or against a step.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Criterion {
     /// Its name; one word, or several with hyphens.
     pub name: String,

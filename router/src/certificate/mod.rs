@@ -42,7 +42,7 @@ pub struct Subject {
 }
 
 /// What a certificate says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// Every criterion holds: the step may be taken.
@@ -52,7 +52,7 @@ pub enum Verdict {
 }
 
 /// Whether one route may take one step, and what speaks for it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Certificate {
     /// A hash of everything else in here.
     pub id: String,

@@ -1,16 +1,25 @@
-//! The command line: `banyan serve | check | routes | why | try`.
+//! The command line: `banyan serve`, what looks at the file (`check`, `routes`, `why`, `try`), and what asks the running
+//! router: `status`, `certify`, `plan`, `promote`, `set`, `revert`, `events`, `audit`.
 //!
 //! For operators and scripts. What a command answers goes to standard output, complaints to standard error; this module is
-//! the one place of the router that prints. Exit codes: 0 done, 1 the config is invalid (or the server failed), 2 wrong
-//! usage.
+//! the one place of the router that prints. Exit codes: 0 done, 1 the config is invalid, the router cannot be reached, or it
+//! refuses or failed, 2 wrong usage, 3 held by the evidence (`try` has a fourth).
 
 mod answer;
+mod audit;
+mod back;
+mod certify;
+mod change;
 mod check;
+mod events;
 mod indent;
 mod reference;
+mod remote;
 mod routes;
 mod send;
 mod serve;
+mod status;
+mod table;
 mod why;
 
 use std::path::{Path, PathBuf};
@@ -36,6 +45,10 @@ Examples:
   banyan why GET /api/products/ABC             who would serve this, and why
   banyan why GET /api/products/ABC -H 'x-customer: 7'
   banyan try GET /api/products/ABC             send it, and see who did
+  banyan status                                how the running router and its routes are doing
+  banyan certify get-product                   does the evidence allow its next step?
+  banyan promote get-product                   take it; the file is edited
+  banyan revert get-product                    go back, at once
 
 A complete banyan.toml:
   [router]
@@ -52,11 +65,12 @@ A complete banyan.toml:
   [[modules.catalog.routes]]
   name    = \"get-product\"
   match   = \"GET /api/products/{sku}\"
-  mode    = \"canary\"                # monolith | service | canary
+  mode    = \"canary\"                # monolith | shadow | canary | service
   percent = 10
   sticky  = \"header:x-customer\"     # header:NAME | cookie:NAME | client
 
-Exit codes: 0 done, 1 the config is invalid or the server failed, 2 wrong usage.";
+Exit codes: 0 done, 1 the config is invalid, the router cannot be reached, refuses or failed, 2 wrong usage, 3 held by the
+evidence.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -72,20 +86,49 @@ enum Command {
     Try(send::Try),
     /// Print every key of the config file.
     Reference(reference::Reference),
+    /// Show how the running router, its upstreams and its routes are doing.
+    Status(status::Status),
+    /// Say whether the evidence allows a route's next step.
+    Certify(certify::Certify),
+    /// Say what a promote, set or revert would do.
+    Plan(change::Plan),
+    /// Take a route's next step, if the evidence allows it.
+    Promote(change::Promote),
+    /// Put a route into a mode.
+    Set(change::Set),
+    /// Take routes back to the monolith, at once.
+    Revert(change::Revert),
+    /// Show what has happened, and what happens.
+    Events(events::Events),
+    /// Show who switched what, when and why.
+    Audit(audit::Audit),
 }
 
+/// The file that is meant if none is named.
+const DEFAULT_FILE: &str = "banyan.toml";
+
 /// Where the config file is.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 struct ConfigFile {
     /// The config file.
     #[arg(
         long,
         short,
         env = "BANYAN_CONFIG",
-        default_value = "banyan.toml",
+        default_value = DEFAULT_FILE,
         value_name = "FILE"
     )]
     config: PathBuf,
+}
+
+impl ConfigFile {
+    /// It as an argument, for a command that is shown; nothing if it is the usual one.
+    fn as_argument(&self) -> String {
+        match self.config == Path::new(DEFAULT_FILE) {
+            true => String::new(),
+            false => format!(" --config {}", self.config.display()),
+        }
+    }
 }
 
 /// Runs the command that the process was started with.
@@ -97,6 +140,14 @@ pub fn run() -> ExitCode {
         Command::Why(command) => command.run(),
         Command::Try(command) => command.run(),
         Command::Reference(command) => command.run(),
+        Command::Status(command) => command.run(),
+        Command::Certify(command) => command.run(),
+        Command::Plan(command) => command.run(),
+        Command::Promote(command) => command.run(),
+        Command::Set(command) => command.run(),
+        Command::Revert(command) => command.run(),
+        Command::Events(command) => command.run(),
+        Command::Audit(command) => command.run(),
     }
 }
 

@@ -10,8 +10,10 @@ use clap::Args;
 use tracing_subscriber::EnvFilter;
 
 use super::{ConfigFile, load, say, tell};
+use crate::admin::token::Token;
 use crate::evidence::Evidence;
 use crate::handover;
+use crate::operations::beside;
 use crate::server::Bound;
 use crate::shadow;
 use crate::shadow::findings::Findings;
@@ -33,10 +35,12 @@ Examples:
   banyan serve --takeover                                    replaces the running one, whose clients notice nothing
   banyan serve --listen 127.0.0.1:0 --admin 127.0.0.1:0      any free ports, see the line on standard output
 
-The admin port (read-only JSON):
+Ask it, and switch routes, with `banyan status`, `promote`, `revert`, … or on the admin port:
   curl http://127.0.0.1:8081/health/ready
-  curl http://127.0.0.1:8081/routes
-  curl http://127.0.0.1:8081/config           which version of the file is served, and why not a newer one
+  curl -H \"Authorization: Bearer $(cat banyan-token)\" http://127.0.0.1:8081/status
+  curl -H \"Authorization: Bearer $(cat banyan-token)\" http://127.0.0.1:8081/openapi.json
+The token is in the file that admin_token_file names (banyan-token beside the config); the first start makes it.
+BANYAN_ADMIN_TOKEN in the environment goes before it.
 
 Exit codes: 0 stopped in order, 1 the config is invalid or the server failed, 2 wrong usage.")]
 pub(super) struct Serve {
@@ -81,6 +85,14 @@ impl Serve {
                 return ExitCode::FAILURE;
             }
         };
+        let token_file = beside(&self.file.config, &config.router.admin_token_file);
+        let token = match Token::open(&token_file) {
+            Ok(token) => token,
+            Err(error) => {
+                tell(&error.to_string());
+                return ExitCode::FAILURE;
+            }
+        };
         tracing::info!(
             router = %bound.router,
             admin = %bound.admin,
@@ -106,8 +118,8 @@ impl Serve {
             }
         };
         let state = State::new(Snapshot::new(config), shadow, findings);
-        let served =
-            actix_web::rt::System::new().block_on(async { bound.serve(state, self.file.config).await });
+        let served = actix_web::rt::System::new()
+            .block_on(async { bound.serve(state, self.file.config, token).await });
         match served {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {

@@ -142,6 +142,7 @@ fn defaults() -> Settings {
         trusted_proxies: Vec::new(),
         state: "sqlite:banyan-state.db".to_owned(),
         admin_token_file: PathBuf::from("banyan-token"),
+        admin_hosts: Vec::new(),
         tester_header: None,
         edge: Edge::default(),
     }
@@ -189,6 +190,9 @@ fn read_router(reader: &Reader<'_>, section: Section<'_>) -> RouterEntry {
     if let Some(file) = section.text("admin_token_file") {
         settings.admin_token_file = file.value.into();
     }
+    let hosts = section.texts("admin_hosts").into_iter();
+    let hosts = hosts.filter_map(|text| judged(reader, Some(text), values::host_name));
+    settings.admin_hosts = hosts.map(|host| host.value).collect();
     let tester = judged(reader, section.text("tester_header"), values::header_name);
     settings.tester_header = tester.map(|name| name.value);
     settings.edge = read_edge(reader, &section);

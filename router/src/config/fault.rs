@@ -8,7 +8,7 @@ use std::fmt;
 use serde::Serialize;
 
 /// One mistake.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Fault {
     /// Line, from 1.
     pub line: usize,
@@ -23,7 +23,7 @@ pub struct Fault {
 }
 
 /// Why a file was refused: all its mistakes, in the order of the file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema, thiserror::Error)]
 pub struct Refused {
     /// The file.
     pub file: String,

@@ -101,6 +101,8 @@ pub struct Settings {
     pub state: String,
     /// The file that holds the operators' token; a relative path means beside the config file.
     pub admin_token_file: PathBuf,
+    /// Names, in lower case, by which operators may address the admin port, beside `localhost` and any address.
+    pub admin_hosts: Vec<String>,
     /// The request header, in lower case, by which a tester chooses the side; absent: nobody can.
     pub tester_header: Option<String>,
 }

@@ -206,6 +206,21 @@ pub(super) fn header_name(text: &str) -> Result<String, Complaint> {
     }
 }
 
+/// Reads the name of a host, without a port.
+pub(super) fn host_name(text: &str) -> Result<String, Complaint> {
+    let is_label = |label: &str| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        !label.is_empty() && label.len() <= 63 && label.chars().all(plain)
+    };
+    match text.len() <= 253 && text.split('.').all(is_label) {
+        true => Ok(text.to_ascii_lowercase()),
+        false => Err((
+            format!("\"{text}\" is not the name of a host"),
+            "write the name alone, without scheme and port, such as \"banyan.internal\"".to_owned(),
+        )),
+    }
+}
+
 /// Reads the URL of the state database.
 pub(super) fn database(text: &str) -> Result<String, Complaint> {
     match chassis::db::Target::parse(text) {

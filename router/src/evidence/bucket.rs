@@ -39,7 +39,7 @@ pub enum Comparison<'g> {
 }
 
 /// Comparisons of answers, by class of the monolith's status and by outcome.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Comparisons {
     /// Pairs that agreed, by class of the monolith's status (1xx to 5xx); equal, or but for noise.
     pub agreed: [u64; 5],

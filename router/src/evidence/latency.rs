@@ -83,6 +83,11 @@ impl Latencies {
         self.0.is_empty()
     }
 
+    /// Each latency in microseconds, ascending, and how often it occurred.
+    pub fn pairs(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.0.iter().copied()
+    }
+
     /// How many different values are held; what the memory is proportional to, eight bytes each.
     pub fn values(&self) -> usize {
         self.0.len()

@@ -44,6 +44,15 @@ impl Span {
         at - at % self.bucket
     }
 
+    /// The same, but no bucket goes on over a cut (in milliseconds since the Unix epoch).
+    fn begin_after(self, cut: u64, at: SystemTime) -> u64 {
+        let begin = self.begin(at);
+        match millis(at) >= cut {
+            true => begin.max(cut),
+            false => begin,
+        }
+    }
+
     /// The first begin of a bucket that is not too old; what began earlier may be forgotten.
     pub fn oldest(self, now: SystemTime) -> u64 {
         millis(now).saturating_sub(self.window + self.bucket)
@@ -69,6 +78,8 @@ pub struct Unsaved {
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     subjects: Vec<Subject>,
+    /// When a bucket last began out of turn, in milliseconds since the Unix epoch.
+    cut: u64,
 }
 
 #[derive(Debug)]
@@ -102,9 +113,10 @@ impl Ledger {
         (side, counts): (Side, &Counts),
         at: SystemTime,
     ) {
+        let begin = span.begin_after(self.cut, at);
         let subject = self.subject(subject, at);
         subject.recent.note_traffic(side, counts, at);
-        subject.bucket(builds, span, at).side(side).merge(counts);
+        subject.bucket(builds, begin, at).side(side).merge(counts);
     }
 
     pub(super) fn note_comparison(
@@ -114,9 +126,10 @@ impl Ledger {
         (status, comparison): (u16, Comparison<'_>),
         at: SystemTime,
     ) {
+        let begin = span.begin_after(self.cut, at);
         let subject = self.subject(subject, at);
         subject.recent.note_comparison(comparison, at);
-        let bucket = subject.bucket(builds, span, at);
+        let bucket = subject.bucket(builds, begin, at);
         bucket.comparisons.note(status, comparison, at);
     }
 
@@ -127,7 +140,13 @@ impl Ledger {
         span: Span,
         at: SystemTime,
     ) -> &mut Bucket {
-        self.subject(subject, at).bucket(builds, span, at)
+        let begin = span.begin_after(self.cut, at);
+        self.subject(subject, at).bucket(builds, begin, at)
+    }
+
+    /// What is noted from `at` on goes into buckets that began no earlier.
+    pub(super) fn cut(&mut self, at: SystemTime) {
+        self.cut = millis(at);
     }
 
     pub(super) fn recent(&self, subject: &str) -> Option<&Recent> {
@@ -232,7 +251,7 @@ impl Ledger {
 }
 
 impl Subject {
-    fn bucket(&mut self, builds: &Builds, span: Span, at: SystemTime) -> &mut Bucket {
+    fn bucket(&mut self, builds: &Builds, begin: u64, at: SystemTime) -> &mut Bucket {
         let place = match self.series.iter().position(|known| known.builds == *builds) {
             Some(place) => place,
             None => {
@@ -247,7 +266,11 @@ impl Subject {
         };
         let series = &mut self.series[place];
         series.noted = at;
-        let kept = series.buckets.entry(span.begin(at)).or_insert_with(|| Kept {
+        // Whoever switches a route all day long makes many buckets.
+        if series.buckets.len() as u64 > 2 * BUCKETS {
+            series.buckets.pop_first();
+        }
+        let kept = series.buckets.entry(begin).or_insert_with(|| Kept {
             bucket: Bucket::beginning(at),
             revision: 0,
             saved: 0,

@@ -119,6 +119,14 @@ impl Evidence {
         self.note_bucket(about, at, |bucket| bucket.comparisons.note_drops(reason, copies));
     }
 
+    /// Takes note that a route was switched: what comes after it is told apart from what was before at once, and not only
+    /// when the next bucket begins.
+    pub fn cut(&self, route: &str, at: SystemTime) {
+        if let Some(ledger) = self.ledger(route) {
+            lock(&ledger).cut(at);
+        }
+    }
+
     /// Both sides over the last seconds (up to 120, whole), for the breach detector. Whether the upstream is healthy is for
     /// the caller to add.
     pub fn recent(&self, route: &str, subject: &str, last: Duration, now: SystemTime) -> RecentTotals {

@@ -240,3 +240,26 @@ fn a_window_has_at_most_so_many_buckets_of_whole_minutes() {
         );
     }
 }
+
+#[test]
+fn what_comes_after_a_switch_counts_from_that_moment_and_what_was_before_it_does_not() {
+    let evidence = day();
+    let about = about("s", "1");
+    evidence.note_traffic(&about, Side::Service, &answers(7, 100), at(10));
+    evidence.cut("get-product", at(20));
+    evidence.note_traffic(&about, Side::Service, &answers(2, 100), at(21));
+    let counted = |from| {
+        evidence
+            .window("get-product", "s", at(from), at(30))
+            .service
+            .total()
+    };
+    assert_eq!((counted(19), counted(0)), (2, 9));
+    // Somebody who switches all the time fills no memory.
+    for second in 0..5_000 {
+        evidence.cut("get-product", at(30 + second));
+        evidence.note_traffic(&about, Side::Service, &answers(1, 100), at(30 + second));
+    }
+    let buckets = evidence.parts("get-product", "s", at(5_030)).len();
+    assert!((288..1_000).contains(&buckets), "{buckets}");
+}

@@ -7,19 +7,23 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use chrono::DateTime;
+use tokio::sync::watch;
 
 use super::steps::{Obstacle, Step, back, next};
 use crate::certificate::{Certificate, Subject, Verdict, certify};
 use crate::config::{Config, Mode, Route};
+use crate::events::{About, Kind};
 use crate::evidence::WindowTotals;
 use crate::evidence::store::Store;
 use crate::snapshot::Snapshot;
 use crate::state::State;
 use crate::switch::Change;
-use crate::switch::audit::{Action, Entry, Filter, Planned};
+use crate::switch::audit::{Action, Entry, Filter, Ledger, Planned};
+use crate::switch::file::{FileError, sha256};
+use crate::switch::late::chain;
 use crate::switch::perform::{Switched, Switcher};
 use crate::switch::plan::{SwitchError, SwitchRequest, plan};
 
@@ -34,6 +38,9 @@ pub struct Command {
     pub reason: String,
     /// Whether to do it although the certificate says hold.
     pub force: bool,
+    /// The hash of the config that the wish was formed on, if it shall be refused on any other. A way back is never
+    /// refused for that.
+    pub expected: Option<String>,
 }
 
 /// What is wished for.
@@ -102,6 +109,20 @@ pub struct Operator {
     switcher: Switcher,
     store: Arc<Store>,
     file: PathBuf,
+    /// Whether the state database can be asked.
+    is_ready: watch::Sender<bool>,
+}
+
+/// How long a wish waits for a state database that is being brought up to date.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What a certificate says about a route's next step.
+#[derive(Debug, Clone)]
+pub struct Certified {
+    /// The certificate.
+    pub certificate: Certificate,
+    /// Whether the step needs it to pass. One that puts no more trust in the service does not.
+    pub is_needed: bool,
 }
 
 /// A wish, worked out.
@@ -118,6 +139,24 @@ impl Operator {
             switcher,
             store,
             file,
+            is_ready: watch::Sender::new(false),
+        }
+    }
+
+    /// From now on the state database can be asked.
+    pub fn get_ready(&self) {
+        self.is_ready.send_replace(true);
+    }
+
+    /// The audit log, once it can be read. Just after the start it is waited for a moment.
+    pub async fn ledger(&self) -> Result<&Ledger, Refusal> {
+        let mut is_ready = self.is_ready.subscribe();
+        let waited = tokio::time::timeout(PATIENCE, is_ready.wait_for(|is_ready| *is_ready)).await;
+        match waited {
+            Ok(Ok(_)) => Ok(self.switcher.ledger()),
+            _ => Err(Refusal::Evidence(
+                "the state database could not be opened yet".to_owned(),
+            )),
         }
     }
 
@@ -135,52 +174,105 @@ impl Operator {
     pub async fn plan(&self, command: &Command) -> Result<(Planned, Option<Certificate>), Refusal> {
         let worked = self.work_out(command).await?;
         let name = self.file.display().to_string();
-        let bytes = tokio::fs::read(&self.file)
-            .await
-            .map_err(|error| Refusal::Evidence(error.to_string()))?;
+        let bytes = tokio::fs::read(&self.file).await.map_err(|source| {
+            SwitchError::File(FileError::Io {
+                path: name.clone(),
+                doing: "read",
+                source,
+            })
+        })?;
         let planned = plan(&name, &bytes, &worked.request)?.planned;
         Ok((planned, worked.certificate))
     }
 
-    /// Does it. When this is answered, the next request is served by the new config.
+    /// Does it. When this is answered, the next request is served by the new config. Should not be dropped half way: the
+    /// file would be switched, and the config in force only when the reload finds it.
     pub async fn perform(&self, command: &Command) -> Result<Switched, Refusal> {
         let worked = self.work_out(command).await?;
+        if !worked.request.action.is_way_back() {
+            self.ledger().await?;
+        }
         let switched = self.switcher.perform(worked.request).await?;
+        self.put_into_force(&switched.config).await;
         if switched.is_changed {
-            let before = self.state.snapshot();
-            self.state
-                .replace(Snapshot::following(switched.config.clone(), Some(&before)));
             tracing::info!("{}", switched.planned.sentence());
+            self.state.events().tell(
+                Kind::Switch,
+                About {
+                    routes: switched
+                        .planned
+                        .moves
+                        .iter()
+                        .map(|change| change.route.clone())
+                        .collect(),
+                    actor: Some(switched.planned.actor.clone()),
+                    action: Some(switched.planned.action.word()),
+                    ..About::new(switched.planned.sentence())
+                },
+            );
         }
         Ok(switched)
     }
 
+    /// Serves from what was written, unless somebody has written something newer by now, who looks after that: another
+    /// command, or the reload. A newer file that is not valid is nobody's.
+    async fn put_into_force(&self, config: &Config) {
+        let _turn = self.state.turn().await;
+        let before = self.state.snapshot();
+        if before.config.hash == config.hash {
+            return;
+        }
+        let name = self.file.display().to_string();
+        let found = tokio::fs::read(&self.file).await.unwrap_or_default();
+        let is_newest = sha256(&found) == config.hash || Config::parse(&name, &found).is_err();
+        if is_newest {
+            self.state
+                .replace(Snapshot::following(config.clone(), Some(&before)));
+        }
+    }
+
     /// The certificate for a route's next step, whatever it says.
-    pub async fn certify(&self, route: &str) -> Result<Certificate, Refusal> {
+    pub async fn certify(&self, route: &str) -> Result<Certified, Refusal> {
         let snapshot = self.state.snapshot();
         let (index, entry) = find(&snapshot.config, route)?;
         let step = next(&snapshot.config, entry).map_err(|obstacle| Refusal::Obstacle {
             route: route.to_owned(),
             obstacle,
         })?;
-        self.certify_step(&snapshot, index, step).await
+        Ok(Certified {
+            certificate: self.certify_step(&snapshot, index, step).await?,
+            is_needed: step.raises_trust(),
+        })
     }
 
     /// When the route was last switched, and how; from the audit log.
     pub async fn last_switch(&self, route: &str) -> Result<Option<Entry>, Refusal> {
+        // What the log does not have yet may be just what is asked for.
+        if self.switcher.waiting() > 0 {
+            return Err(Refusal::Evidence("the audit log waits to be written".to_owned()));
+        }
+        let ledger = self.ledger().await?;
         let filter = Filter {
             route: Some(route.to_owned()),
-            place: Some(self.switcher.ledger().place().to_owned()),
+            place: Some(ledger.place().to_owned()),
             ..Filter::default()
         };
-        let entries = self.switcher.ledger().list(filter, None, 1).await;
-        let entries = entries.map_err(|error| Refusal::Evidence(error.to_string()))?;
-        Ok(entries.into_iter().next())
+        let entries = ledger.list(filter, None, 1).await;
+        let entries = entries.map_err(|error| Refusal::Evidence(chain(&error)))?;
+        let Some(last) = entries.into_iter().next() else {
+            return Ok(None);
+        };
+        if last.planned.moves.len() == last.planned.moves_total {
+            return Ok(Some(last));
+        }
+        let whole = ledger.entry(last.id).await;
+        whole.map(Some).map_err(|error| Refusal::Evidence(chain(&error)))
     }
 
     async fn work_out(&self, command: &Command) -> Result<Worked, Refusal> {
         let snapshot = self.state.snapshot();
         let config = &snapshot.config;
+        self.expect(command, config)?;
         let (action, changes, step) = match &command.wish {
             Wish::Promote(route) => {
                 let (index, entry) = find(config, route)?;
@@ -242,6 +334,19 @@ impl Operator {
         })
     }
 
+    /// Refuses a wish that was formed on another config.
+    fn expect(&self, command: &Command, config: &Config) -> Result<(), Refusal> {
+        let expected = command.expected.as_ref().filter(|hash| **hash != config.hash);
+        match (expected, &command.wish) {
+            (None, _) | (_, Wish::Revert(_)) => Ok(()),
+            (Some(expected), _) => Err(Refusal::Switch(SwitchError::File(FileError::changed(
+                &self.file,
+                expected,
+                &config.hash,
+            )))),
+        }
+    }
+
     async fn certify_step(
         &self,
         snapshot: &Snapshot,
@@ -276,7 +381,7 @@ impl Operator {
         let about = (subject.route.as_str(), subject.subject_hash.as_str());
         let evidence = self.state.findings().evidence();
         let window = self.store.window(evidence, about, since, SystemTime::now()).await;
-        window.map_err(|error| Refusal::Evidence(error.to_string()))
+        window.map_err(|error| Refusal::Evidence(chain(&error)))
     }
 }
 
@@ -299,7 +404,7 @@ fn find<'c>(config: &'c Config, name: &str) -> Result<(usize, &'c Route), Refusa
 }
 
 /// The changes that take routes back. Those of the file that is served; one that has been added since is not in use yet.
-fn ways_back(config: &Config, which: &Which) -> Result<Vec<Change>, Refusal> {
+pub(crate) fn ways_back(config: &Config, which: &Which) -> Result<Vec<Change>, Refusal> {
     let chosen: Vec<&Route> = match which {
         Which::Route(name) => vec![find(config, name)?.1],
         Which::All => config.routes.iter().collect(),

@@ -13,6 +13,7 @@ use crate::compare::{Answer, Differences};
 use crate::evidence::{Comparison, Evidence, Outcome, Side, Tally};
 use crate::notes::Notes;
 use crate::snapshot::UNMATCHED;
+use crate::totals::Totals;
 
 /// Fields of a route of which it is known how often they differ, and of which examples are kept.
 const GROUPS: usize = 200;
@@ -23,6 +24,7 @@ const EXAMPLES: usize = 5;
 #[derive(Debug)]
 pub struct Findings {
     evidence: Arc<Evidence>,
+    totals: Totals,
     routes: Mutex<HashMap<String, Known>>,
 }
 
@@ -40,6 +42,7 @@ impl Findings {
     pub fn new(evidence: Arc<Evidence>) -> Self {
         Self {
             evidence,
+            totals: Totals::default(),
             routes: Mutex::default(),
         }
     }
@@ -49,16 +52,23 @@ impl Findings {
         &self.evidence
     }
 
+    /// The same in numbers that only rise.
+    pub fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
     /// Takes in what a worker has counted.
     pub(super) fn take_in(&self, notes: &Notes) {
         let now = SystemTime::now();
         for (route, side, counts) in &notes.traffic {
             notes.snapshot.about(*route, |about| {
+                self.totals.add_traffic(about.route, *side, counts);
                 self.evidence.note_traffic(about, *side, counts, now);
             });
         }
         for (route, reason, copies) in &notes.drops {
             notes.snapshot.about(*route, |about| {
+                self.totals.add_drops(about.route, reason.word(), *copies);
                 self.evidence.note_drops(about, reason.word(), *copies, now);
             });
         }
@@ -71,6 +81,7 @@ impl Findings {
         tally.note(draft.route, Side::Service, status.unwrap_or(0), took, outcome);
         for (_, side, counts) in tally.drain() {
             draft.snapshot.about(draft.route, |about| {
+                self.totals.add_copies(about.route, &counts);
                 self.evidence
                     .note_traffic(about, side, &counts, SystemTime::now());
             });
@@ -80,6 +91,7 @@ impl Findings {
     /// A pair was compared, or could not be.
     pub(super) fn compared(&self, draft: &Draft, monolith: &Answer, comparison: Comparison<'_>) {
         draft.snapshot.about(draft.route, |about| {
+            self.totals.add_comparison(about.route, comparison);
             self.evidence
                 .note_comparison(about, monolith.status, comparison, SystemTime::now());
         });
@@ -134,8 +146,9 @@ impl Findings {
     /// Forgets the routes that are not among these.
     pub fn retain(&self, routes: &HashSet<&str>) {
         self.lock().retain(|route, _| routes.contains(route.as_str()));
-        self.evidence
-            .retain(|route| route == UNMATCHED || routes.contains(route));
+        let is_route = |route: &str| route == UNMATCHED || routes.contains(route);
+        self.totals.retain(is_route);
+        self.evidence.retain(is_route);
     }
 
     fn with<T>(&self, draft: &Draft, act: impl FnOnce(&mut Known) -> T) -> T {

@@ -43,7 +43,7 @@ pub enum Action {
 }
 
 /// One route that goes from one mode to another, in the words of the file (`canary 10 %`); `absent` is a word, too.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Move {
     /// The route's name.
     pub route: String,
@@ -170,7 +170,11 @@ impl Planned {
         );
         if let Some(certificate) = &self.certificate {
             let id = certificate.get("id").and_then(Value::as_str).unwrap_or_default();
-            told += "; with certificate";
+            told += if self.forced {
+                "; against certificate"
+            } else {
+                "; with certificate"
+            };
             if !id.is_empty() {
                 told += &format!(" {}", cut(id, 64));
             }

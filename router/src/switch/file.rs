@@ -138,12 +138,7 @@ impl Turn {
         if found == expected {
             return Ok(());
         }
-        let short = |hash: &str| hash.chars().take(12).collect();
-        Err(FileError::Changed {
-            path: name(&self.path),
-            expected: short(expected),
-            found: short(&found),
-        })
+        Err(FileError::changed(&self.path, expected, &found))
     }
 
     /// Writes the new text to the temporary file, down to the disk.

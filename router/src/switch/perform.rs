@@ -127,6 +127,11 @@ impl Switcher {
         self.0.late.push(fact(planned, refused.to_string()));
     }
 
+    /// How many entries the log does not have yet.
+    pub fn waiting(&self) -> usize {
+        self.0.late.waiting()
+    }
+
     /// Waits until the log has everything that it is to have, at most for `patience`; whether it has. For a graceful stop.
     pub async fn written(&self, patience: Duration) -> bool {
         self.0.late.written(patience).await

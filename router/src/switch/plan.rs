@@ -4,6 +4,7 @@
 //! alone is made here, so what `plan` accepts, `perform` refuses only if something else has changed.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -86,12 +87,8 @@ pub(super) struct Known {
 pub fn plan(file: &str, bytes: &[u8], request: &SwitchRequest) -> Result<Plan, SwitchError> {
     let before = Config::parse(file, bytes).map_err(SwitchError::Broken)?;
     if let Some(expected) = request.expected.as_ref().filter(|hash| **hash != before.hash) {
-        let short = |hash: &str| hash.chars().take(12).collect();
-        return Err(SwitchError::File(FileError::Changed {
-            path: file.to_owned(),
-            expected: short(expected),
-            found: short(&before.hash),
-        }));
+        let changed = FileError::changed(Path::new(file), expected, &before.hash);
+        return Err(SwitchError::File(changed));
     }
     // What parses as a config is UTF-8.
     let text = edit(&String::from_utf8_lossy(bytes), &request.changes)?;
@@ -158,6 +155,17 @@ impl Known {
         let mut moves: Vec<Move> = after.routes.keys().chain(gone).filter_map(one).collect();
         moves.sort_by(|left, right| left.route.cmp(&right.route));
         moves
+    }
+
+    /// The same routes in other modes, where others are known.
+    pub(super) fn in_modes(&self, modes: &BTreeMap<String, String>) -> Self {
+        let mut before = self.clone();
+        for (route, (_, mode)) in &mut before.routes {
+            if let Some(known) = modes.get(route) {
+                mode.clone_from(known);
+            }
+        }
+        before
     }
 
     /// How the log tells that a file edited by hand was taken.

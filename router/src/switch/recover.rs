@@ -61,11 +61,12 @@ impl Inner {
             .as_ref()
             .is_some_and(|last| *last != course.known.hash && *last != hash)
         {
+            // What was moved meanwhile is known of the routes that the log has had to do with before.
+            let modes = self.ledger.last_modes().await.map_err(unrecorded)?;
+            let before = course.known.in_modes(&modes);
             let planned = Planned {
                 hash_before: last.unwrap_or_default(),
-                ..course
-                    .known
-                    .reload_to(&course.known, "the file was edited while no router looked")
+                ..before.reload_to(&course.known, "the file was edited while no router looked")
             };
             self.late.push(fact(planned, String::new()));
         }

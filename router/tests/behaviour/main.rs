@@ -9,8 +9,11 @@
 )]
 #![allow(clippy::print_stdout, reason = "figures are worth seeing")]
 
+mod admin_door;
+mod automatic;
 mod canary;
 mod check;
+mod commands;
 mod corpus;
 mod fallback;
 mod faults;
@@ -29,3 +32,4 @@ mod streaming;
 mod support;
 mod switching;
 mod takeover;
+mod watching;

@@ -11,7 +11,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::result::QueryResult;
 
-use super::{Action, Move, chain};
+use super::{Action, Move, Outcome, chain};
 
 diesel::table! {
     audit (id) {
@@ -223,6 +223,37 @@ pub(super) fn open(conn: &mut Conn, place: &str, limit: i64) -> QueryResult<Vec<
         .order(audit::id)
         .limit(limit)
         .load(conn)
+}
+
+/// The mode that each route of a place was last put into, by route, as far as the log knows.
+pub(super) fn last_modes(conn: &mut Conn, place: &str) -> QueryResult<Vec<(String, String)>> {
+    let ends = diesel::alias!(audit as ends);
+    let not_done = [Outcome::NotDone, Outcome::RecoveredNotDone].map(|outcome| Some(outcome.words()));
+    let undone = ends
+        .filter(ends.field(audit::about).eq(audit::id.nullable()))
+        .filter(ends.field(audit::outcome).eq_any(not_done));
+    let lasts: Vec<(String, Option<i64>)> = audit_moves::table
+        .inner_join(audit::table.on(audit::id.eq(audit_moves::entry)))
+        .filter(audit::place.eq(place))
+        .filter(diesel::dsl::not(diesel::dsl::exists(undone)))
+        .group_by(audit_moves::route)
+        .select((audit_moves::route, diesel::dsl::max(audit_moves::entry)))
+        .load(conn)?;
+    let mut modes = Vec::new();
+    for batch in lasts.chunks(BATCH) {
+        let entries = batch.iter().filter_map(|(_, entry)| *entry).collect::<Vec<_>>();
+        let moves: Vec<(i64, String, String)> = audit_moves::table
+            .filter(audit_moves::entry.eq_any(entries))
+            .select((audit_moves::entry, audit_moves::route, audit_moves::after))
+            .load(conn)?;
+        let is_last =
+            |entry: i64, route: &str| batch.iter().any(|last| last.0 == route && last.1 == Some(entry));
+        let last = moves
+            .into_iter()
+            .filter(|(entry, route, _)| is_last(*entry, route));
+        modes.extend(last.map(|(_, route, after)| (route, after)));
+    }
+    Ok(modes)
 }
 
 /// The first entry of a place after a row that tells how the file was found.

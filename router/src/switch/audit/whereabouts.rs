@@ -3,6 +3,8 @@
 //! For [`crate::switch::recover`], which asks at a start, and for [`crate::switch::late`], which asks whether an edit by
 //! hand was one.
 
+use std::collections::BTreeMap;
+
 use super::ledger::{Error, Ledger};
 use super::{Outcome, store};
 
@@ -59,6 +61,15 @@ impl Ledger {
             })
         });
         last.await
+    }
+
+    /// The mode that each route was last put into here, by route, as far as the log knows.
+    pub async fn last_modes(&self) -> Result<BTreeMap<String, String>, Error> {
+        let place = self.place().to_owned();
+        let modes = self
+            .db
+            .read(move |conn| -> Result<_, Error> { Ok(store::last_modes(conn, &place)?) });
+        Ok(modes.await?.into_iter().collect())
     }
 
     /// Whether the newest entry of this place says that the file is, or is about to be, the one with this hash.

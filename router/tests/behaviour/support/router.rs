@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 use super::Client;
+use super::client::Answer;
 
 /// The path of the program.
 pub(crate) const BANYAN: &str = env!("CARGO_BIN_EXE_banyan");
@@ -22,6 +23,14 @@ pub(crate) struct Router {
     pub(crate) file: PathBuf,
     process: Child,
     folder: Arc<TempDir>,
+}
+
+/// What a command printed, and the code that it ended with.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) complaint: String,
 }
 
 /// A config for two upstreams with one module whose routes are given. `router` goes into `[router]`.
@@ -48,29 +57,32 @@ pub(crate) fn route(name: &str, rule: &str, mode: &str) -> String {
 impl Router {
     /// Starts the router with this config and waits until its ports are bound.
     pub(crate) fn start(config: &str) -> Self {
-        let level = std::env::var("RUST_LOG").unwrap_or("off".to_owned());
-        Self::start_in(tempfile::tempdir().unwrap(), config, &level, Stdio::inherit())
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("banyan.toml"), config).unwrap();
+        Self::start_in(folder, |command| command)
     }
 
     /// The same, in a folder that holds more than the config, and writing its log there.
     pub(crate) fn start_logging(folder: TempDir, config: &str, level: &str) -> Self {
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
-        Self::start_in(folder, config, level, log.into())
-    }
-
-    fn start_in(folder: TempDir, config: &str, level: &str, log: Stdio) -> Self {
         std::fs::write(folder.path().join("banyan.toml"), config).unwrap();
-        Self::start_with(Arc::new(folder), &[], level, log)
+        Self::start_in(folder, |command| command.env("RUST_LOG", level).stderr(log))
     }
 
     /// Starts a router that takes this one's ports over, and waits until it has them.
     pub(crate) fn successor(&self) -> Self {
-        Self::start_with(Arc::clone(&self.folder), &["--takeover"], "off", Stdio::inherit())
+        Self::start_in(Arc::clone(&self.folder), |command| command.arg("--takeover"))
     }
 
-    fn start_with(folder: Arc<TempDir>, arguments: &[&str], level: &str, log: Stdio) -> Self {
+    /// Starts the router with the `banyan.toml` of this folder; the command can be changed before it is run.
+    pub(crate) fn start_in(
+        folder: impl Into<Arc<TempDir>>,
+        change: impl FnOnce(&mut Command) -> &mut Command,
+    ) -> Self {
+        let folder = folder.into();
         let file = folder.path().join("banyan.toml");
-        let mut process = Command::new(BANYAN)
+        let mut command = Command::new(BANYAN);
+        command
             .args([
                 "serve",
                 "--listen",
@@ -80,12 +92,9 @@ impl Router {
                 "--config",
             ])
             .arg(&file)
-            .args(arguments)
-            .env("RUST_LOG", level)
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+            .env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or("off".to_owned()))
+            .stdout(Stdio::piped());
+        let mut process = change(&mut command).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap())
             .read_line(&mut line)
@@ -123,11 +132,59 @@ impl Router {
         std::fs::rename(&beside, &self.file).unwrap();
     }
 
+    /// The operators' token.
+    pub(crate) fn token(&self) -> String {
+        let token = std::fs::read_to_string(self.file.with_file_name("banyan-token")).unwrap();
+        token.trim().to_owned()
+    }
+
     /// What the admin port says.
     pub(crate) async fn ask_admin(&self, path: &str) -> (u16, serde_json::Value) {
-        let mut client = Client::connect(self.admin).await;
-        let answer = client.get(path).await;
+        let answer = self.operate("GET", path, "").await;
         (answer.status, serde_json::from_slice(&answer.body).unwrap())
+    }
+
+    /// What the admin port answers to a JSON body, or to none.
+    pub(crate) async fn operate(&self, method: &str, path: &str, body: &str) -> Answer {
+        let mut client = Client::connect(self.admin).await;
+        let (admin, token, length) = (self.admin, self.token(), body.len());
+        let head = format!("{method} {path} HTTP/1.1\r\nhost: {admin}\r\nauthorization: Bearer {token}\r\n");
+        let kind = "content-type: application/json";
+        client
+            .send(format!("{head}{kind}\r\ncontent-length: {length}\r\n\r\n{body}"))
+            .await;
+        client.answer_to(method == "HEAD").await
+    }
+
+    /// What a command says that asks this router. It must not block the test's own upstreams.
+    pub(crate) async fn command(&self, arguments: &[&str]) -> Said {
+        let (file, admin) = (self.file.to_str().unwrap().to_owned(), self.admin.to_string());
+        let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let ran = tokio::task::spawn_blocking(move || {
+            Command::new(BANYAN)
+                .args(&arguments)
+                .args(["--config", &file, "--admin", &admin])
+                .output()
+                .unwrap()
+        });
+        let output = super::soon("a command to end", ran).await.unwrap();
+        Said {
+            code: output.status.code().unwrap(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            complaint: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// What the config file says now.
+    pub(crate) fn text(&self) -> String {
+        std::fs::read_to_string(&self.file).unwrap()
+    }
+
+    /// Kills the process as `kill -9` does, and gives the folder with all that it leaves.
+    pub(crate) fn kill(mut self) -> Arc<TempDir> {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        Arc::clone(&self.folder)
     }
 
     /// What `banyan why` says about a request, as JSON.
