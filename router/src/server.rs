@@ -20,10 +20,10 @@ use actix_server::{Server, ServerBuilder};
 use actix_service::{ServiceFactoryExt, fn_service};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpStream;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Settings;
 use crate::operations::Operations;
+use crate::signals::Signals;
 use crate::state::State;
 use crate::stream::ClientStream;
 use crate::worker::Worker;
@@ -66,7 +66,8 @@ impl Bound {
     }
 
     /// Serves until a signal says stop, then lets running exchanges end.
-    pub async fn serve(self, state: Arc<State>, file: PathBuf) -> io::Result<()> {
+    pub async fn serve(self, state: Arc<State>, file: PathBuf, signals: Signals) -> io::Result<()> {
+        let Signals { reload, mut stop } = signals;
         let settings = state.snapshot().config.router.clone();
         let operations = Operations::start(&state, &file).map_err(io::Error::other)?;
         let admin = admin::serve(self.admin_listener, Arc::clone(&operations.operator))?;
@@ -78,12 +79,10 @@ impl Bound {
             Arc::clone(&state),
             file,
             operations.operator.switcher().clone(),
+            reload,
         ));
         tokio::task::spawn_local(async move {
-            if let Err(error) = stop_signal().await {
-                tracing::error!(%error, "cannot listen for signals");
-                return std::future::pending().await;
-            }
+            stop.asked().await;
             tracing::info!(limit = ?settings.shutdown_timeout, "stopping: no new connections, running exchanges may end");
             state.start_draining();
             handle.stop(true).await;
@@ -123,15 +122,6 @@ fn listen(address: SocketAddr) -> io::Result<(SocketAddr, TcpListener)> {
     socket.listen(BACKLOG)?;
     let listener: TcpListener = socket.into();
     Ok((listener.local_addr()?, listener))
-}
-
-async fn stop_signal() -> io::Result<()> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
 }
 
 fn serve_clients(listener: TcpListener, settings: &Settings, state: &Arc<State>) -> io::Result<Server> {

@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +11,12 @@ use clap::Args;
 use tracing_subscriber::EnvFilter;
 
 use super::{ConfigFile, load, say, tell};
+use crate::config::Config;
 use crate::evidence::Evidence;
 use crate::server::Bound;
 use crate::shadow;
 use crate::shadow::findings::Findings;
+use crate::signals::Signals;
 use crate::snapshot::Snapshot;
 use crate::state::State;
 
@@ -68,18 +71,6 @@ impl Serve {
                 return ExitCode::FAILURE;
             }
         };
-        say(&format!(
-            "listening router={} admin={}",
-            bound.router, bound.admin
-        ));
-        tracing::info!(
-            router = %bound.router,
-            admin = %bound.admin,
-            config = %self.file.config.display(),
-            routes = config.routes.len(),
-            workers = config.router.workers,
-            "listening"
-        );
         let findings = Arc::new(Findings::new(Arc::new(Evidence::new(EVIDENCE_KEPT))));
         let shadow = match shadow::run::start(Arc::clone(&findings)) {
             Ok(shadow) => shadow,
@@ -89,8 +80,11 @@ impl Serve {
             }
         };
         let state = State::new(Snapshot::new(config), shadow, findings);
-        let served =
-            actix_web::rt::System::new().block_on(async { bound.serve(state, self.file.config).await });
+        let served = actix_web::rt::System::new().block_on(async {
+            let signals = Signals::listen()?;
+            announce(&bound, &state.snapshot().config, &self.file.config);
+            bound.serve(state, self.file.config, signals).await
+        });
         match served {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
@@ -99,6 +93,21 @@ impl Serve {
             }
         }
     }
+}
+
+fn announce(bound: &Bound, config: &Config, file: &Path) {
+    say(&format!(
+        "listening router={} admin={}",
+        bound.router, bound.admin
+    ));
+    tracing::info!(
+        router = %bound.router,
+        admin = %bound.admin,
+        config = %file.display(),
+        routes = config.routes.len(),
+        workers = config.router.workers,
+        "listening"
+    );
 }
 
 fn log_to_stderr() {

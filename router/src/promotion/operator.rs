@@ -13,7 +13,7 @@ use chrono::DateTime;
 
 use super::steps::{Obstacle, Step, back, next};
 use crate::certificate::{Certificate, Subject, Verdict, certify};
-use crate::config::{Config, Mode, Route};
+use crate::config::{Config, Mode, Route, read_aside};
 use crate::evidence::WindowTotals;
 use crate::evidence::store::Store;
 use crate::snapshot::Snapshot;
@@ -135,7 +135,7 @@ impl Operator {
     pub async fn plan(&self, command: &Command) -> Result<(Planned, Option<Certificate>), Refusal> {
         let worked = self.work_out(command).await?;
         let name = self.file.display().to_string();
-        let bytes = tokio::fs::read(&self.file)
+        let bytes = read_aside(&self.file)
             .await
             .map_err(|error| Refusal::Evidence(error.to_string()))?;
         let planned = plan(&name, &bytes, &worked.request)?.planned;
