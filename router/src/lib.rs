@@ -69,6 +69,7 @@ pub mod reload;
 pub mod report;
 pub mod server;
 pub mod shadow;
+pub mod signals;
 pub mod snapshot;
 pub mod standing;
 pub mod state;

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use super::steps::{Obstacle, Step, back, next};
 use crate::certificate::{Certificate, Subject, Verdict, certify};
-use crate::config::{Config, Mode, Route};
+use crate::config::{Config, Mode, Route, read_aside};
 use crate::events::{About, Kind};
 use crate::evidence::WindowTotals;
 use crate::evidence::store::Store;
@@ -174,7 +174,7 @@ impl Operator {
     pub async fn plan(&self, command: &Command) -> Result<(Planned, Option<Certificate>), Refusal> {
         let worked = self.work_out(command).await?;
         let name = self.file.display().to_string();
-        let bytes = tokio::fs::read(&self.file).await.map_err(|source| {
+        let bytes = read_aside(&self.file).await.map_err(|source| {
             SwitchError::File(FileError::Io {
                 path: name.clone(),
                 doing: "read",
