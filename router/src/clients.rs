@@ -86,6 +86,7 @@ impl Making {
                 state.events().clone(),
                 state.limits(),
                 state.draining(),
+                state.events().clone(),
             )
         })
     }

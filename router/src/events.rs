@@ -270,7 +270,7 @@ mod tests {
                 .iter()
                 .all(|event| event.about.text.chars().count() == TEXT + 1)
         );
-        assert!(events.follow(Some(first + 1)).has_gap == false);
+        assert!(!events.follow(Some(first + 1)).has_gap);
         // One that an earlier process has told.
         assert!(events.follow(Some(7)).has_gap);
     }

@@ -113,7 +113,6 @@ async fn get_ready(db: Db, operator: Arc<Operator>) {
         }
         tokio::time::sleep(RETRY_AFTER).await;
     }
-    operator.get_ready();
     if is_out {
         tracing::info!("the state database can be used again");
     }

@@ -5,9 +5,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
 use crate::config::{Config, Mode, Refused};
 use crate::events::Events;
@@ -24,7 +25,7 @@ pub struct State {
     shadow: Shadow,
     findings: Arc<Findings>,
     is_draining: Arc<AtomicBool>,
-    has_database: AtomicBool,
+    has_database: watch::Sender<bool>,
     limits: Arc<Limits>,
     news: Mutex<News>,
     /// When each route came into the mode it is in; absent means since the start.
@@ -56,7 +57,7 @@ impl State {
             shadow,
             findings,
             is_draining: Arc::default(),
-            has_database: AtomicBool::new(false),
+            has_database: watch::Sender::new(false),
             limits: Arc::default(),
             news,
             since: Mutex::default(),
@@ -177,12 +178,19 @@ impl State {
 
     /// The state database is open and up to date.
     pub fn note_database(&self) {
-        self.has_database.store(true, Ordering::Relaxed);
+        self.has_database.send_replace(true);
+    }
+
+    /// Waits for the state database to be ready; whether it was in time.
+    pub async fn until_database(&self, patience: Duration) -> bool {
+        let mut has_database = self.has_database.subscribe();
+        let waited = tokio::time::timeout(patience, has_database.wait_for(|has_database| *has_database));
+        matches!(waited.await, Ok(Ok(_)))
     }
 
     /// Whether the state database has been opened and brought up to date since the start.
     pub fn has_database(&self) -> bool {
-        self.has_database.load(Ordering::Relaxed)
+        *self.has_database.borrow()
     }
 
     fn note(&self, news: News) {

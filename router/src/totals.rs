@@ -67,7 +67,7 @@ impl Totals {
             Comparison::Incomparable(_) => "incomparable",
         };
         self.with(route, |totals| {
-            *totals.comparisons.entry(outcome).or_default() += 1
+            *totals.comparisons.entry(outcome).or_default() += 1;
         });
     }
 

@@ -61,6 +61,7 @@ impl Worker {
         events: Events,
         limits: Arc<Limits>,
         is_draining: Arc<AtomicBool>,
+        events: Events,
     ) -> Rc<Self> {
         let clock = Clock::new();
         let snapshot = current.load_full();

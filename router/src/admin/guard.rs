@@ -10,6 +10,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN, WWW_AUTHENTICATE};
+use actix_web::http::uri::Authority;
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web;
@@ -41,7 +42,7 @@ fn check(request: &ServiceRequest) -> Result<(), Problem> {
     let token = request.app_data::<web::Data<Token>>().ok_or_else(missing)?;
     let host = host(
         request.headers(),
-        request.uri().authority().map(|authority| authority.as_str()),
+        request.uri().authority().map(Authority::as_str),
     )?;
     let snapshot = state.snapshot();
     if !is_ours(&host, &snapshot.config.router.admin_hosts) {

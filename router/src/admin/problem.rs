@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use crate::certificate::Certificate;
 use crate::config::{Fault, Refused};
 use crate::problem::MEDIA_TYPE;
-use crate::promotion::operator::Refusal;
+use crate::promotion::wish::Refusal;
 use crate::switch::audit;
 use crate::switch::file::FileError;
 use crate::switch::plan::SwitchError;

@@ -51,10 +51,8 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let pairs = url::form_urlencoded::parse(request.query_string().as_bytes());
         // PostgreSQL keeps no text with it, so it can be the name of nothing.
-        if let Some((name, _)) = pairs
-            .filter(|(name, value)| name.contains('\0') || value.contains('\0'))
-            .next()
-        {
+        let mut texts = pairs;
+        if let Some((name, _)) = texts.find(|(name, value)| name.contains('\0') || value.contains('\0')) {
             let refusal = Problem::field(
                 StatusCode::BAD_REQUEST,
                 name,

@@ -16,7 +16,8 @@ use super::problem::Problem;
 use super::read::Json;
 use crate::certificate::{Certificate, Verdict};
 use crate::config::{Mode, Percent};
-use crate::promotion::operator::{Command, Operator, Which, Wish};
+use crate::promotion::operator::Operator;
+use crate::promotion::wish::{Command, Which, Wish};
 use crate::switch::audit::{Move, Planned};
 
 /// The header in which a client says who it acts for.

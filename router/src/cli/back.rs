@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::remote::Failure;
 use crate::admin::wish::Back;
 use crate::config::Config;
-use crate::promotion::operator::{Which, ways_back};
+use crate::promotion::wish::{Which, ways_back};
 use crate::switch::audit::Action;
 use crate::switch::file::Turn;
 use crate::switch::plan::{SwitchRequest, plan};

@@ -74,17 +74,11 @@ impl Serve {
         settings.listen = self.listen.unwrap_or(settings.listen);
         settings.admin = self.admin.unwrap_or(settings.admin);
         log_to_stderr();
-        let bound = match self.takeover {
-            true => Bound::take_over(
-                &settings,
-                &handover::path(settings.edge.handover_socket.as_deref(), &self.file.config),
-            ),
-            false => Bound::bind(&settings),
-        };
-        let bound = match bound {
-            Ok(bound) => bound,
-            Err(error) => {
-                tell(&error.to_string());
+        let ready = self.get_ready(&settings);
+        let (bound, token) = match ready {
+            Ok(ready) => ready,
+            Err(why) => {
+                tell(&why);
                 return ExitCode::FAILURE;
             }
         };

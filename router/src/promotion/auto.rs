@@ -14,8 +14,9 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::operator::{Command, Operator, Refusal, Which, Wish};
+use super::operator::Operator;
 use super::steps::next;
+use super::wish::{Command, Refusal, Which, Wish};
 use crate::certificate::Breach;
 use crate::certificate::breach::watch;
 use crate::config::{Mode, Route};

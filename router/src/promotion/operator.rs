@@ -3,16 +3,17 @@
 //! For the operators' port and for [`super::auto`]. A wish becomes a request to [`crate::switch`], which edits the file and
 //! writes the audit log; then the new config is put into force, before the wish is answered: the next request is served by
 //! it. A step that puts more trust in the service needs a certificate that passes, made from the evidence at this moment and
-//! since the route's last switch. `--force` goes without, and stands out in the log. A way back needs nothing.
+//! since the route's last switch. `--force` goes without, and stands out in the log. A way back needs nothing, not even a
+//! file that is valid.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use chrono::DateTime;
-use tokio::sync::watch;
 
-use super::steps::{Obstacle, Step, back, next};
+use super::steps::Step;
+use super::wish::{Command, Refusal, Wish, find, meaning, next_step};
 use crate::certificate::{Certificate, Subject, Verdict, certify};
 use crate::config::{Config, Mode, Route, read_aside};
 use crate::events::{About, Kind};
@@ -27,81 +28,6 @@ use crate::switch::late::chain;
 use crate::switch::perform::{Switched, Switcher};
 use crate::switch::plan::{SwitchError, SwitchRequest, plan};
 
-/// What somebody wishes.
-#[derive(Debug, Clone)]
-pub struct Command {
-    /// What for.
-    pub wish: Wish,
-    /// Who wishes it: `cli:USER@HOST`, `api` or `auto`.
-    pub actor: String,
-    /// Why; may be empty unless it is forced.
-    pub reason: String,
-    /// Whether to do it although the certificate says hold.
-    pub force: bool,
-    /// The hash of the config that the wish was formed on, if it shall be refused on any other. A way back is never
-    /// refused for that.
-    pub expected: Option<String>,
-}
-
-/// What is wished for.
-#[derive(Debug, Clone)]
-pub enum Wish {
-    /// The next step of a route.
-    Promote(String),
-    /// A certain mode for a route.
-    Set(String, Mode),
-    /// Routes back to the monolith.
-    Revert(Which),
-}
-
-/// Which routes.
-#[derive(Debug, Clone)]
-pub enum Which {
-    /// This one.
-    Route(String),
-    /// All of a module.
-    Module(String),
-    /// All.
-    All,
-}
-
-/// Why a wish is not granted. Nothing has changed then.
-#[derive(Debug, thiserror::Error)]
-pub enum Refusal {
-    /// There is no such route or module.
-    #[error("there is no {what} `{name}`; {remedy}")]
-    Unknown {
-        /// `route` or `module`.
-        what: &'static str,
-        /// As it was given.
-        name: String,
-        /// What there is.
-        remedy: String,
-    },
-    /// There is no such step.
-    #[error("route {route}: {obstacle}")]
-    Obstacle {
-        /// The route.
-        route: String,
-        /// Why.
-        obstacle: Obstacle,
-    },
-    /// The evidence does not allow it.
-    #[error("the certificate for {} → {} says hold", .0.from, .0.to)]
-    Hold(Box<Certificate>),
-    /// Forcing needs a reason.
-    #[error("a step against the certificate needs a reason; say why with --reason")]
-    ReasonMissing,
-    /// The evidence cannot be read.
-    #[error(
-        "the evidence cannot be read ({0}), and evidence that may be missing certifies nothing; mend the state database"
-    )]
-    Evidence(String),
-    /// The switch was refused.
-    #[error(transparent)]
-    Switch(#[from] SwitchError),
-}
-
 /// Carries out wishes; one per process.
 #[derive(Debug)]
 pub struct Operator {
@@ -109,8 +35,6 @@ pub struct Operator {
     switcher: Switcher,
     store: Arc<Store>,
     file: PathBuf,
-    /// Whether the state database can be asked.
-    is_ready: watch::Sender<bool>,
 }
 
 /// How long a wish waits for a state database that is being brought up to date.
@@ -139,22 +63,14 @@ impl Operator {
             switcher,
             store,
             file,
-            is_ready: watch::Sender::new(false),
         }
-    }
-
-    /// From now on the state database can be asked.
-    pub fn get_ready(&self) {
-        self.is_ready.send_replace(true);
     }
 
     /// The audit log, once it can be read. Just after the start it is waited for a moment.
     pub async fn ledger(&self) -> Result<&Ledger, Refusal> {
-        let mut is_ready = self.is_ready.subscribe();
-        let waited = tokio::time::timeout(PATIENCE, is_ready.wait_for(|is_ready| *is_ready)).await;
-        match waited {
-            Ok(Ok(_)) => Ok(self.switcher.ledger()),
-            _ => Err(Refusal::Evidence(
+        match self.state.until_database(PATIENCE).await {
+            true => Ok(self.switcher.ledger()),
+            false => Err(Refusal::Evidence(
                 "the state database could not be opened yet".to_owned(),
             )),
         }
@@ -192,8 +108,17 @@ impl Operator {
         if !worked.request.action.is_way_back() {
             self.ledger().await?;
         }
-        let switched = self.switcher.perform(worked.request).await?;
-        self.put_into_force(&switched.config).await;
+        let is_way_back = worked.request.action.is_way_back();
+        let switched = match self.switcher.perform(worked.request.clone()).await {
+            Err(SwitchError::Broken(refused)) if is_way_back => {
+                self.go_back_without_the_file(worked.request, refused).await?
+            }
+            switched => {
+                let switched = switched?;
+                self.put_into_force(&switched.config).await;
+                switched
+            }
+        };
         if switched.is_changed {
             tracing::info!("{}", switched.planned.sentence());
             self.state.events().tell(
@@ -231,14 +156,28 @@ impl Operator {
         }
     }
 
+    /// Goes back from what is served, because the file cannot be read as a config.
+    async fn go_back_without_the_file(
+        &self,
+        request: SwitchRequest,
+        refused: Refused,
+    ) -> Result<Switched, Refusal> {
+        let _turn = self.state.turn().await;
+        let before = self.state.snapshot();
+        let switched = self.switcher.go_back(request, &before.config).await?;
+        if switched.is_changed {
+            self.state
+                .replace(Snapshot::following(switched.config.clone(), Some(&before)));
+            self.state.judge(Some(refused));
+        }
+        Ok(switched)
+    }
+
     /// The certificate for a route's next step, whatever it says.
     pub async fn certify(&self, route: &str) -> Result<Certified, Refusal> {
         let snapshot = self.state.snapshot();
         let (index, entry) = find(&snapshot.config, route)?;
-        let step = next(&snapshot.config, entry).map_err(|obstacle| Refusal::Obstacle {
-            route: route.to_owned(),
-            obstacle,
-        })?;
+        let step = next_step(&snapshot.config, entry)?;
         Ok(Certified {
             certificate: self.certify_step(&snapshot, index, step).await?,
             is_needed: step.raises_trust(),
@@ -273,57 +212,27 @@ impl Operator {
         let snapshot = self.state.snapshot();
         let config = &snapshot.config;
         self.expect(command, config)?;
-        let (action, changes, step) = match &command.wish {
-            Wish::Promote(route) => {
-                let (index, entry) = find(config, route)?;
-                let step = next(config, entry).map_err(|obstacle| Refusal::Obstacle {
-                    route: route.clone(),
-                    obstacle,
-                })?;
-                (Action::Promote, vec![change(entry, step.to)], Some((index, step)))
-            }
-            Wish::Set(route, to) => {
-                let (index, entry) = find(config, route)?;
-                let step = Step {
-                    from: entry.mode,
-                    to: *to,
-                };
-                // Writes are nobody's to compare; the file's own conditions decide about them.
-                let is_read = entry.rule.methods.unsafe_one().is_none();
-                (
-                    Action::Set,
-                    vec![change(entry, *to)],
-                    is_read.then_some((index, step)),
-                )
-            }
-            Wish::Revert(which) => (Action::Revert, ways_back(config, which)?, None),
+        let file = tokio::fs::read(&self.file).await.unwrap_or_default();
+        let file = Config::parse(&self.file.display().to_string(), &file);
+        let meant = meaning(&command.wish, config, file.as_ref().unwrap_or(config))?;
+        let certificate = match meant.step.filter(|(_, step)| step.raises_trust()) {
+            Some((index, step)) => Some(self.certify_step(&snapshot, index, step).await?),
+            None => None,
         };
+        let is_held = is_held(command, certificate.as_ref())?;
         let is_auto = command.actor == super::auto::ACTOR;
-        let action = match action {
+        let action = match meant.action {
             Action::Promote if is_auto => Action::AutoPromote,
             Action::Revert if is_auto => Action::AutoRevert,
             action => action,
         };
-        let certificate = match step.filter(|(_, step)| step.raises_trust()) {
-            Some((index, step)) => Some(self.certify_step(&snapshot, index, step).await?),
-            None => None,
-        };
-        let holds = certificate
-            .as_ref()
-            .is_some_and(|certificate| certificate.verdict == Verdict::Hold);
-        if let (true, false, Some(certificate)) = (holds, command.force, &certificate) {
-            return Err(Refusal::Hold(Box::new(certificate.clone())));
-        }
-        if holds && command.reason.trim().is_empty() {
-            return Err(Refusal::ReasonMissing);
-        }
         Ok(Worked {
             request: SwitchRequest {
                 actor: command.actor.clone(),
                 action,
-                changes,
+                changes: meant.changes,
                 reason: command.reason.clone(),
-                forced: holds,
+                forced: is_held,
                 certificate: certificate
                     .as_ref()
                     .and_then(|certificate| serde_json::to_value(certificate).ok()),
@@ -385,53 +294,14 @@ impl Operator {
     }
 }
 
-fn change(route: &Route, to: Mode) -> Change {
-    Change {
-        route: route.name.clone(),
-        to,
-    }
-}
-
-fn find<'c>(config: &'c Config, name: &str) -> Result<(usize, &'c Route), Refusal> {
-    let mut routes = config.routes.iter().enumerate();
-    routes
-        .find(|(_, route)| route.name == name)
-        .ok_or_else(|| Refusal::Unknown {
-            what: "route",
-            name: name.to_owned(),
-            remedy: known(config.routes.iter().map(|route| route.name.as_str())),
-        })
-}
-
-/// The changes that take routes back. Those of the file that is served; one that has been added since is not in use yet.
-pub(crate) fn ways_back(config: &Config, which: &Which) -> Result<Vec<Change>, Refusal> {
-    let chosen: Vec<&Route> = match which {
-        Which::Route(name) => vec![find(config, name)?.1],
-        Which::All => config.routes.iter().collect(),
-        Which::Module(name) => {
-            let index = config.modules.iter().position(|module| module.name == *name);
-            let index = index.ok_or_else(|| Refusal::Unknown {
-                what: "module",
-                name: name.clone(),
-                remedy: known(config.modules.iter().map(|module| module.name.as_str())),
-            })?;
-            config
-                .routes
-                .iter()
-                .filter(|route| route.module == index)
-                .collect()
-        }
+/// Whether the certificate says hold, which must be known and have a reason, or the wish is refused.
+fn is_held(command: &Command, certificate: Option<&Certificate>) -> Result<bool, Refusal> {
+    let Some(certificate) = certificate.filter(|certificate| certificate.verdict == Verdict::Hold) else {
+        return Ok(false);
     };
-    let steps = chosen
-        .into_iter()
-        .filter_map(|route| Some((route, back(config, route)?)));
-    Ok(steps.map(|(route, step)| change(route, step.to)).collect())
-}
-
-fn known<'n>(names: impl Iterator<Item = &'n str>) -> String {
-    let names: Vec<&str> = names.take(20).collect();
-    match names.is_empty() {
-        true => "there is none".to_owned(),
-        false => format!("there are: {}", names.join(", ")),
+    match (command.force, command.reason.trim()) {
+        (false, _) => Err(Refusal::Hold(Box::new(certificate.clone()))),
+        (true, "") => Err(Refusal::ReasonMissing),
+        (true, _) => Ok(true),
     }
 }

@@ -44,6 +44,8 @@ pub struct Status {
     routes: Vec<RouteStatus>,
     /// The shadow.
     shadow: ShadowStatus,
+    /// `ready`, or `waiting` until the state database has been opened and brought up to date.
+    state_database: &'static str,
     /// Entries that the audit log does not have yet, because its database cannot be written.
     audit_waiting: usize,
     /// The seconds that figures of traffic are about.
@@ -130,6 +132,7 @@ pub fn status(state: &State, audit_waiting: usize) -> Status {
             .map(|index| route(state, &snapshot, index))
             .collect(),
         shadow: ShadowStatus { waiting, bytes },
+        state_database: if state.has_database() { "ready" } else { "waiting" },
         audit_waiting,
         window_seconds: WINDOW.as_secs(),
     }

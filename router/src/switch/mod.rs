@@ -21,6 +21,7 @@ mod patch;
 pub mod perform;
 pub mod plan;
 pub mod recover;
+mod unread;
 
 use crate::config::Mode;
 

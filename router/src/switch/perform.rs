@@ -40,7 +40,7 @@ pub(super) struct Inner {
     pub(super) late: Late,
     pub(super) file: PathBuf,
     /// Held for the whole of a switch.
-    course: Mutex<Course>,
+    pub(super) course: Mutex<Course>,
     /// How many steps back are wanted or under way: steps forward that wait for the database make room for them.
     back: watch::Sender<usize>,
 }
@@ -81,6 +81,10 @@ impl Switcher {
             }),
             back: watch::Sender::new(0),
         }))
+    }
+
+    pub(super) fn inner(&self) -> &Inner {
+        &self.0
     }
 
     /// The audit log.

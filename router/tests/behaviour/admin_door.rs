@@ -127,7 +127,7 @@ async fn the_first_start_makes_a_token_for_its_user_alone_and_the_next_one_keeps
     let (token, text) = (router.token(), router.text());
     assert_eq!(token.len(), 64);
     let folder = router.kill();
-    let again = Router::start_in(folder, |command| command);
+    let again = Router::start_again(folder);
     assert_eq!((again.token(), again.text()), (token, text));
     assert_eq!(again.ask_admin("/status").await.0, 200);
     drop(upstream);
@@ -170,14 +170,14 @@ async fn a_token_that_is_none_keeps_the_router_from_starting_and_the_environment
 async fn a_token_that_others_may_read_is_warned_about() {
     let folder = tempfile::tempdir().unwrap();
     let upstream = Upstream::named("ok").await;
-    let text = config("", upstream.address, upstream.address, "");
-    std::fs::write(folder.path().join("banyan.toml"), text).unwrap();
     let token = folder.path().join("banyan-token");
     std::fs::write(&token, "0123456789abcdef0123456789abcdef").unwrap();
     std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o644)).unwrap();
-    let log = folder.path().join("log");
-    let file = std::fs::File::create(&log).unwrap();
-    let router = Router::start_in(folder, |command| command.env("RUST_LOG", "warn").stderr(file));
+    let router = Router::start_logging(
+        folder,
+        &config("", upstream.address, upstream.address, ""),
+        "warn",
+    );
     let log = std::fs::read_to_string(router.file.with_file_name("log")).unwrap();
     assert!(
         log.contains("chmod 600") && !log.contains("0123456789abcdef"),
@@ -238,6 +238,11 @@ async fn a_body_that_cannot_be_read_is_refused_with_the_name_of_its_field() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn what_is_too_long_unknown_or_nowhere_is_refused() {
+    let (_upstream, router) = set_up("").await;
     let long = format!(r#"{{"wish":{{"promote":"{}"}}}}"#, "x".repeat(100_000));
     assert_eq!(router.operate("POST", "/switch", &long).await.status, 413);
     for query in ["limit=0", "limit=x", "since=yesterday", "who=me", "route=%00"] {

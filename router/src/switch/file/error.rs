@@ -76,6 +76,18 @@ pub enum FileError {
     },
 }
 
+impl FileError {
+    /// The file has another hash (SHA-256, hex) than was expected.
+    pub fn changed(path: &Path, expected: &str, found: &str) -> Self {
+        let short = |hash: &str| hash.chars().take(12).collect();
+        Self::Changed {
+            path: name(path),
+            expected: short(expected),
+            found: short(found),
+        }
+    }
+}
+
 /// The path as errors show it.
 pub(super) fn name(path: &Path) -> String {
     path.display().to_string()
