@@ -83,7 +83,6 @@ impl Making {
             Worker::start(
                 state.current(),
                 state.shadow().clone(),
-                state.events().clone(),
                 state.limits(),
                 state.draining(),
                 state.events().clone(),

@@ -58,7 +58,6 @@ impl Worker {
     pub fn start(
         current: Current,
         shadow: Shadow,
-        events: Events,
         limits: Arc<Limits>,
         is_draining: Arc<AtomicBool>,
         events: Events,

@@ -1,6 +1,6 @@
 //! `cargo demo`, typed as a newcomer types it.
 
-#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+#![allow(clippy::unwrap_used, reason = "a panic in a test is a report")]
 
 use std::path::Path;
 use std::process::Command;

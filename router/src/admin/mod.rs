@@ -1,8 +1,8 @@
 //! The operators' port: what is being served and how it goes, and the commands that change it.
 //!
 //! For the command line, dashboards, probes and people with curl. It has a listener of its own, so that a flood of clients
-//! cannot hide it, and goes on answering while the router drains. [`guard`] lets in who has the [`token`]; [`wish`] switches
-//! routes, [`show`], [`audit`], [`events`] and [`metrics`] look. What is refused is a [`problem`]. The OpenAPI document
+//! cannot hide it, and goes on answering while the router drains. `guard` lets in who has the [`token`]; [`wish`] switches
+//! routes, `show`, `audit`, `events` and `metrics` look. What is refused is a [`problem`]. The OpenAPI document
 //! ([`document`]) is made from the handlers and is committed as `docs/api/router.json`.
 
 mod audit;

@@ -12,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{ConfigFile, load, say, tell};
 use crate::admin::token::Token;
-use crate::config::Config;
+use crate::config::{Config, Settings};
 use crate::evidence::Evidence;
 use crate::handover;
 use crate::operations::beside;
@@ -82,14 +82,6 @@ impl Serve {
                 return ExitCode::FAILURE;
             }
         };
-        let token_file = beside(&self.file.config, &config.router.admin_token_file);
-        let token = match Token::open(&token_file) {
-            Ok(token) => token,
-            Err(error) => {
-                tell(&error.to_string());
-                return ExitCode::FAILURE;
-            }
-        };
         let findings = Arc::new(Findings::new(Arc::new(Evidence::new(EVIDENCE_KEPT))));
         let shadow = match shadow::run::start(Arc::clone(&findings)) {
             Ok(shadow) => shadow,
@@ -111,6 +103,23 @@ impl Serve {
                 ExitCode::FAILURE
             }
         }
+    }
+}
+
+impl Serve {
+    /// The ports and the operators' token, or why they cannot be had.
+    fn get_ready(&self, settings: &Settings) -> Result<(Bound, Token), String> {
+        let file = &self.file.config;
+        let bound = match self.takeover {
+            true => {
+                let path = handover::path(settings.edge.handover_socket.as_deref(), file);
+                Bound::take_over(settings, &path)
+            }
+            false => Bound::bind(settings),
+        };
+        let bound = bound.map_err(|error| error.to_string())?;
+        let token = Token::open(&beside(file, &settings.admin_token_file));
+        Ok((bound, token.map_err(|error| error.to_string())?))
     }
 }
 

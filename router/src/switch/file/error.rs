@@ -113,15 +113,3 @@ pub(super) fn denied(path: &Path, what: &'static str, doing: &'static str, error
         _ => io_error(path, doing, error),
     }
 }
-
-impl FileError {
-    /// The file has another hash (SHA-256, hex) than was expected.
-    pub fn changed(path: &Path, expected: &str, found: &str) -> Self {
-        let short = |hash: &str| hash.chars().take(12).collect();
-        Self::Changed {
-            path: name(path),
-            expected: short(expected),
-            found: short(found),
-        }
-    }
-}

@@ -59,30 +59,30 @@ impl Router {
     pub(crate) fn start(config: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("banyan.toml"), config).unwrap();
-        Self::start_in(folder, |command| command)
+        let level = std::env::var("RUST_LOG").unwrap_or("off".to_owned());
+        Self::start_with(Arc::new(folder), &[], &level, Stdio::inherit())
     }
 
     /// The same, in a folder that holds more than the config, and writing its log there.
     pub(crate) fn start_logging(folder: TempDir, config: &str, level: &str) -> Self {
-        let log = std::fs::File::create(folder.path().join("log")).unwrap();
         std::fs::write(folder.path().join("banyan.toml"), config).unwrap();
-        Self::start_in(folder, |command| command.env("RUST_LOG", level).stderr(log))
+        let log = std::fs::File::create(folder.path().join("log")).unwrap();
+        Self::start_with(Arc::new(folder), &[], level, log.into())
+    }
+
+    /// Starts a router with the files that another one has left.
+    pub(crate) fn start_again(folder: Arc<TempDir>) -> Self {
+        Self::start_with(folder, &[], "off", Stdio::inherit())
     }
 
     /// Starts a router that takes this one's ports over, and waits until it has them.
     pub(crate) fn successor(&self) -> Self {
-        Self::start_in(Arc::clone(&self.folder), |command| command.arg("--takeover"))
+        Self::start_with(Arc::clone(&self.folder), &["--takeover"], "off", Stdio::inherit())
     }
 
-    /// Starts the router with the `banyan.toml` of this folder; the command can be changed before it is run.
-    pub(crate) fn start_in(
-        folder: impl Into<Arc<TempDir>>,
-        change: impl FnOnce(&mut Command) -> &mut Command,
-    ) -> Self {
-        let folder = folder.into();
+    fn start_with(folder: Arc<TempDir>, arguments: &[&str], level: &str, log: Stdio) -> Self {
         let file = folder.path().join("banyan.toml");
-        let mut command = Command::new(BANYAN);
-        command
+        let mut process = Command::new(BANYAN)
             .args([
                 "serve",
                 "--listen",
@@ -92,9 +92,12 @@ impl Router {
                 "--config",
             ])
             .arg(&file)
-            .env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or("off".to_owned()))
-            .stdout(Stdio::piped());
-        let mut process = change(&mut command).spawn().unwrap();
+            .args(arguments)
+            .env("RUST_LOG", level)
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap())
             .read_line(&mut line)
