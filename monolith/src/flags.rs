@@ -13,6 +13,8 @@ use arc_swap::ArcSwap;
 
 /// How often the file is looked at. Polling its content sees every kind of replacement, symlink swaps included.
 const POLL: Duration = Duration::from_millis(500);
+/// How long a content must stand before it is believed.
+const SETTLING: Duration = Duration::from_millis(30);
 
 /// Which adapter of a port answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -111,6 +113,14 @@ impl Sources {
         merge(&tables)
     }
 
+    /// Reads the flags twice, and gives them if both readings agree: an editor that empties the file before it writes it
+    /// would otherwise switch a flag off for a moment.
+    async fn read_settled(&self) -> Option<Result<Flags, FlagError>> {
+        let found = self.read();
+        tokio::time::sleep(SETTLING).await;
+        (self.read() == found).then_some(found)
+    }
+
     /// Reads the flags and goes on following the file until the process ends.
     pub fn follow(self) -> Result<LiveFlags, FlagError> {
         let live = LiveFlags(Arc::new(ArcSwap::from_pointee(self.read()?)));
@@ -126,7 +136,10 @@ async fn follow(sources: Sources, live: LiveFlags) {
     let mut ticks = tokio::time::interval(POLL);
     loop {
         ticks.tick().await;
-        match sources.read() {
+        let Some(found) = sources.read_settled().await else {
+            continue;
+        };
+        match found {
             Ok(flags) => {
                 last_error = None;
                 let before = live.now();
@@ -243,5 +256,19 @@ mod tests {
             error.contains("the shop's settings") && error.contains("banyan.toml"),
             "{error}"
         );
+    }
+
+    #[tokio::test]
+    async fn a_file_caught_half_written_is_not_believed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("banyan.toml");
+        std::fs::write(&path, "").unwrap();
+        let sources = Sources::new(toml::Table::new(), Some(path.clone()));
+        let (seen, ()) = tokio::join!(sources.read_settled(), async {
+            std::fs::write(&path, "[flags]\ncatalog = \"remote\"").unwrap();
+        });
+        assert_eq!(seen, None);
+        let seen = sources.read_settled().await.unwrap().unwrap();
+        assert_eq!(seen.catalog, Adapter::Remote);
     }
 }

@@ -98,6 +98,22 @@ fn stored(dir: &Path, key: &str) -> BTreeMap<String, i64> {
     rows.into_iter().map(|row| (row.key, row.amount)).collect()
 }
 
+/// The last id that the database has allocated to an order.
+fn last_order_id(dir: &Path) -> i64 {
+    #[derive(QueryableByName)]
+    struct Sequence {
+        #[diesel(sql_type = BigInt)]
+        seq: i64,
+    }
+    let url = format!("sqlite:{}", dir.join("shop.db").display());
+    let db = Db::open(&url, &PoolSettings::default()).unwrap();
+    let query = "SELECT seq FROM sqlite_sequence WHERE name = 'orders'";
+    let row: Sequence = diesel::sql_query(query)
+        .get_result(&mut *db.connect().unwrap())
+        .unwrap();
+    row.seq
+}
+
 #[test]
 fn what_is_taken_adds_up_and_a_second_import_adds_nothing() {
     let dir = tempfile::tempdir().unwrap();
@@ -130,6 +146,7 @@ fn what_is_taken_adds_up_and_a_second_import_adds_nothing() {
     assert_eq!(rejects.lines().count(), 4, "{rejects}");
     let (codes, countries) = (stored(dir.path(), "l.sku"), stored(dir.path(), "o.country"));
     assert_eq!((&codes, &countries), (&sums(&lines, 1), &sums(&lines, 7)));
+    let taken = last_order_id(dir.path());
     let total: i64 = codes.values().sum();
     assert_eq!(
         first["total"].as_str().unwrap().replace('.', ""),
@@ -142,6 +159,11 @@ fn what_is_taken_adds_up_and_a_second_import_adds_nothing() {
         (Some(60), first["total"].as_str())
     );
     assert_eq!(stored(dir.path(), "l.sku"), codes);
+    assert_eq!(
+        last_order_id(dir.path()),
+        taken,
+        "ids were taken for orders that were there"
+    );
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_http::error::DispatchError;
-use actix_http::{HttpService, Request};
+use actix_http::{HttpService, KeepAlive, Request};
 use actix_server::{GracefulShutdownSignal, Server, ServerBuilder};
 use actix_service::{Service, ServiceFactory, ServiceFactoryExt, fn_factory, fn_service};
 use rustls::ServerConfig;
@@ -100,7 +100,8 @@ fn http1(
     let (expecting, upgrading, serving) = (Rc::clone(worker), Rc::clone(worker), Rc::clone(worker));
     let stopping = making.stopping.clone();
     HttpService::build()
-        .keep_alive(making.settings.keep_alive)
+        // The watch cuts connections that rest too long, all in one round; a timer each would cost every request.
+        .keep_alive(KeepAlive::Os)
         .client_request_timeout(making.settings.header_timeout)
         .client_disconnect_timeout(Duration::from_secs(2))
         // A client that has gone must not keep an upstream working: the stream sees to that, who can tell it from one that is

@@ -8,16 +8,15 @@
 //! those that stand have a second for a last call: a client that asks within it is told on its answer to connect anew, rather than
 //! finding its connection closed while its request is on the way.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_server::ServerHandle;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
 use crate::config::Settings;
 use crate::handover::Offer;
+use crate::signals::Stop;
 use crate::state::State;
 
 /// How long connections stand on after a takeover, so that busy clients are told by an answer.
@@ -28,19 +27,13 @@ const SETTLING: Duration = Duration::from_millis(100);
 
 /// Waits for the end, and brings it about.
 pub async fn follow(
-    offer: Option<Offer>,
+    ending: (Option<Offer>, Stop),
     state: Arc<State>,
     clients: ServerHandle,
     admin: ServerHandle,
     settings: Settings,
 ) {
-    let is_taken = match awaited(offer).await {
-        Ok(is_taken) => is_taken,
-        Err(error) => {
-            tracing::error!(%error, "cannot listen for signals");
-            return;
-        }
-    };
+    let is_taken = awaited(ending).await;
     let limit = settings.shutdown_timeout;
     state.start_draining();
     if is_taken {
@@ -66,8 +59,7 @@ pub async fn follow(
 }
 
 /// Whether it is a successor that ends this process.
-async fn awaited(mut offer: Option<Offer>) -> io::Result<bool> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+async fn awaited((mut offer, mut stop): (Option<Offer>, Stop)) -> bool {
     let taken = async {
         match &mut offer {
             Some(offer) => offer.taken().await,
@@ -75,9 +67,8 @@ async fn awaited(mut offer: Option<Offer>) -> io::Result<bool> {
         }
     };
     // The offer is gone with the answer: from here on there is nothing to take over.
-    Ok(tokio::select! {
+    tokio::select! {
         () = taken => true,
-        _ = terminate.recv() => false,
-        _ = interrupt.recv() => false,
-    })
+        () = stop.asked() => false,
+    }
 }

@@ -4,7 +4,7 @@
 //! comes back what the client is owed: the upstream's answer with our two headers, or a problem that says what went wrong.
 
 use std::convert::Infallible;
-use std::pin::pin;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -57,8 +57,14 @@ pub async fn serve(worker: Rc<Worker>, mut request: Request) -> Result<Response<
     let draft = shadow_draft(&worker, &plan, request.head(), &body);
     let began = Instant::now();
     let limit = plan.settings().edge.request_timeout;
-    let asking = attempt::ask(&worker, &mut plan, request.head(), body, caution);
-    let outcome = in_time(&worker.clock, limit, asking).await;
+    // A future that is handed on is moved, and this one is large: it is awaited where it is made, or boxed.
+    let outcome = match limit {
+        None => attempt::ask(&worker, &mut plan, request.head(), body, caution).await,
+        Some(limit) => {
+            let asking = Box::pin(attempt::ask(&worker, &mut plan, request.head(), body, caution));
+            in_time(&worker.clock, limit, asking).await
+        }
+    };
     let Some(mut draft) = draft else {
         return Ok(answer(&plan, outcome, turn));
     };
@@ -67,11 +73,12 @@ pub async fn serve(worker: Rc<Worker>, mut request: Request) -> Result<Response<
 }
 
 /// Waits for an answer, but not beyond the time for the whole exchange. The watch ends what has begun to be answered.
-async fn in_time(clock: &Clock, limit: Option<Duration>, asking: impl Future<Output = Outcome>) -> Outcome {
-    let Some(limit) = limit else {
-        return asking.await;
-    };
-    match clock.by(clock.after(limit), pin!(asking)).await {
+async fn in_time(
+    clock: &Clock,
+    limit: Duration,
+    mut asking: Pin<Box<impl Future<Output = Outcome>>>,
+) -> Outcome {
+    match clock.by(clock.after(limit), asking.as_mut()).await {
         Some(outcome) => outcome,
         None => Err(Problem::new(
             Kind::GatewayTimeout,

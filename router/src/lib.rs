@@ -25,10 +25,10 @@
 //!    answer's path ([`shadow`], [`compare`]). Both become [`evidence`], on which a [`certificate`] rests.
 //!
 //! Beside that: [`reload`] follows the file and swaps the snapshot, [`switch`] edits the file by command and writes down
-//! who did what and why, [`promotion`] decides whether it may, [`admin`] takes those commands and tells operators what is
-//! being served, [`events`] and [`totals`] keep what happened, [`cli`] is the command line, and `banyan why` walks step 3's
-//! path without sending anything. [`server`] puts it all together, [`drain`] ends it in order, and [`handover`] gives the
-//! ports to a successor.
+//! who did what and why, [`promotion`] decides whether it may, [`admin`] tells operators what is being served and switches
+//! routes for them, [`events`] and [`totals`] keep what happened, [`cli`] is the command line, and `banyan why` walks step
+//! 3's path without sending anything. [`server`] puts it all together, [`drain`] ends it in order, and [`handover`] gives
+//! the ports to a successor.
 //!
 //! Architecture Invariants: nothing but [`forward::convert`] knows both `http` versions; nothing but [`forward`] and the
 //! shadow's [`shadow::fetch`] knows the HTTP client; [`choose`], [`path`] and [`table`] are pure; no state is shared between
@@ -69,6 +69,7 @@ pub mod reload;
 pub mod report;
 pub mod server;
 pub mod shadow;
+pub mod signals;
 pub mod snapshot;
 pub mod standing;
 pub mod state;

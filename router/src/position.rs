@@ -17,6 +17,9 @@ use actix_http::header::HeaderMap;
 /// The header that carries a position, on requests and on answers.
 pub const HEADER: &str = "x-data-position";
 
+/// The same, ready for lookup.
+pub const NAME: http::HeaderName = http::HeaderName::from_static(HEADER);
+
 /// How long a client's cookie is kept. By then every follower has caught up or is out of use.
 const COOKIE_SECONDS: u32 = 300;
 

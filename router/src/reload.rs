@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::Signal;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use crate::config::{Config, Module, Refused, Route, Settings};
+use crate::config::{self, Config, Module, Refused, Route, Settings};
 use crate::events::{About, Kind};
 use crate::snapshot::Snapshot;
 use crate::state::State;
@@ -26,19 +26,16 @@ pub const PERIOD: Duration = Duration::from_millis(500);
 const SETTLING: Duration = Duration::from_millis(30);
 
 /// Follows the file for as long as the router runs.
-pub async fn follow(state: Arc<State>, file: PathBuf, switcher: Switcher) {
+pub async fn follow(state: Arc<State>, file: PathBuf, switcher: Switcher, mut hangup: Signal) {
     let mut period = interval(PERIOD);
     period.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut hangup = signal(SignalKind::hangup()).inspect_err(|error| {
-        tracing::error!(%error, "cannot listen for SIGHUP");
-    });
     // What was last judged: the bytes, or why there are none.
     let mut judged = read(&file).await;
     let mut is_first = true;
     loop {
         tokio::select! {
             _ = period.tick() => {}
-            () = hung_up(hangup.as_mut().ok()) => tracing::info!("SIGHUP: reading {}", file.display()),
+            _ = hangup.recv() => tracing::info!("SIGHUP: reading {}", file.display()),
         }
         let Some(found) = read_settled(&file, &judged, is_first).await else {
             continue;
@@ -50,17 +47,11 @@ pub async fn follow(state: Arc<State>, file: PathBuf, switcher: Switcher) {
     }
 }
 
-async fn hung_up(signal: Option<&mut tokio::signal::unix::Signal>) {
-    match signal {
-        Some(signal) => drop(signal.recv().await),
-        None => std::future::pending().await,
-    }
-}
-
-type Content = Result<Vec<u8>, String>;
+type Content = Result<Vec<u8>, Refused>;
 
 async fn read(file: &Path) -> Content {
-    tokio::fs::read(file).await.map_err(|error| error.to_string())
+    let found = config::read_aside(file).await;
+    found.map_err(|error| Refused::unreadable(&file.display().to_string(), &error))
 }
 
 /// The content if it is news and stands still. The first look is always news: the file may have changed between the
@@ -92,7 +83,7 @@ async fn judge(state: &State, file: &Path, content: &Content, switcher: &Switche
     let name = file.display().to_string();
     let config = match content {
         Ok(bytes) => Config::parse(&name, bytes),
-        Err(_) => Config::load(file),
+        Err(refused) => Err(refused.clone()),
     };
     match config {
         Ok(config) if config.hash == state.snapshot().config.hash => {

@@ -15,6 +15,7 @@ use crate::admin::token::Token;
 use crate::config::Settings;
 use crate::handover::{self, Offer, Ports, Predecessor};
 use crate::operations::Operations;
+use crate::signals::Signals;
 use crate::state::State;
 use crate::tls::{Certificates, TlsError};
 use crate::{admin, clients, drain, reload};
@@ -118,7 +119,14 @@ impl Bound {
     }
 
     /// Serves until a signal or a successor says stop, then lets running exchanges end.
-    pub async fn serve(self, state: Arc<State>, file: PathBuf, token: Token) -> io::Result<()> {
+    pub async fn serve(
+        self,
+        state: Arc<State>,
+        file: PathBuf,
+        token: Token,
+        signals: Signals,
+    ) -> io::Result<()> {
+        let Signals { reload, stop } = signals;
         let settings = state.snapshot().config.router.clone();
         let offer = offer(&self.ports, &settings, &file);
         let operations = Operations::start(&state, &file).map_err(io::Error::other)?;
@@ -133,8 +141,14 @@ impl Bound {
             tokio::task::spawn_local(certificates.follow(Arc::clone(&state)));
         }
         let switcher = operations.operator.switcher().clone();
-        let reloading = tokio::task::spawn_local(reload::follow(Arc::clone(&state), file, switcher));
-        let ending = drain::follow(offer, state, server.handle(), admin_handle.clone(), settings);
+        let reloading = tokio::task::spawn_local(reload::follow(Arc::clone(&state), file, switcher, reload));
+        let ending = drain::follow(
+            (offer, stop),
+            state,
+            server.handle(),
+            admin_handle.clone(),
+            settings,
+        );
         tokio::task::spawn_local(ending);
         if let Some(predecessor) = self.predecessor {
             // It is still there, or has gone by itself: either way this router serves.

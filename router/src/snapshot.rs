@@ -133,11 +133,11 @@ impl Snapshot {
 
     /// Takes note of what an upstream says of itself on an answer: its build and its position, which is given.
     pub fn heed(&self, route: Option<usize>, upstream: usize, headers: &http::HeaderMap) -> Option<Position> {
-        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        if let Some(build) = text(BUILD) {
+        let text = |name: &http::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+        if let Some(build) = text(&BUILD) {
             self.standing(upstream).note_build(build);
         }
-        let position = Position::parse(text(position::HEADER)?)?;
+        let position = Position::parse(text(&position::NAME)?)?;
         let module = self.config.routes[route?].module;
         self.reached(module, upstream).raise(position);
         Some(position)

@@ -87,6 +87,11 @@ impl State {
         &self.findings
     }
 
+    /// What clients have used of their limits.
+    pub fn limits(&self) -> Arc<Limits> {
+        Arc::clone(&self.limits)
+    }
+
     /// What happened, for whoever follows it.
     pub fn events(&self) -> &Events {
         &self.events
@@ -101,11 +106,6 @@ impl State {
     /// edit is the one that stays, whichever way it came.
     pub async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.order.lock().await
-    }
-
-    /// What clients have used of their limits.
-    pub fn limits(&self) -> Arc<Limits> {
-        Arc::clone(&self.limits)
     }
 
     /// Serves from a new snapshot.

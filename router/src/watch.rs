@@ -118,7 +118,8 @@ impl Watch {
                 let begun_at = connection.begun_at.get().filter(|_| connection.serving.get());
                 begun_at.is_some_and(|then| self.clock.is_past(then, limit + 2 * TICK))
             });
-            if is_slow || is_stuck || has_lingered || is_endless {
+            if is_slow || is_stuck || has_lingered || is_endless || connection.rests_for(settings.keep_alive)
+            {
                 connection.cut();
             }
             true
@@ -134,6 +135,12 @@ pub(crate) fn standstill(settings: &Settings) -> Duration {
 }
 
 impl Connection {
+    /// Whether nothing has come or gone for so long between two requests.
+    fn rests_for(&self, limit: Duration) -> bool {
+        let is_resting = !self.serving.get() && self.head_since.get().is_none();
+        is_resting && self.clock.is_past(self.last_moved.get(), limit)
+    }
+
     /// Begins to serve a request.
     pub fn begin(self: &Rc<Self>) -> Turn {
         self.serving.set(true);

@@ -41,11 +41,11 @@ pub struct Worker {
     pub budget: Budget,
     /// Where copies go.
     pub shadow: Shadow,
-    /// Where it tells what happened.
-    pub events: Events,
     /// What clients may ask, over all workers.
     pub limits: Arc<Limits>,
     is_draining: Arc<AtomicBool>,
+    /// Where it tells what happened.
+    pub events: Events,
     notebook: RefCell<Notebook>,
     ticks: Cell<u32>,
 }
@@ -74,9 +74,9 @@ impl Worker {
             budget: Budget::default(),
             notebook: RefCell::new(notebook),
             shadow,
-            events,
             limits,
             is_draining,
+            events,
             ticks: Cell::new(0),
         });
         let inspected = Rc::downgrade(&worker);

@@ -3,6 +3,7 @@
 //! They stand in for actix's `Json`, `Query` and `Path`, whose errors are plain text. A body that does not parse is
 //! a 400, one that parses into forbidden values a 422; both list the fields.
 
+mod idempotency;
 mod nul;
 
 use std::future::Future;
@@ -17,6 +18,8 @@ use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 use serde_path_to_error::Segment;
 
 use crate::problem::{FieldError, Problem};
+
+pub use idempotency::{idempotency_key, idempotency_key_fault};
 
 type Extracting<T> = Pin<Box<dyn Future<Output = Result<T, Problem>>>>;
 

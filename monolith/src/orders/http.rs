@@ -3,7 +3,7 @@
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use chassis::auth::Identity;
-use chassis::extract::{Json, JsonBytes, Path, Query};
+use chassis::extract::{self, Json, JsonBytes, Path, Query};
 use chassis::page::{Page, PageQuery};
 use chassis::problem::{MEDIA_TYPE, Problem};
 use chassis::time::utc;
@@ -115,7 +115,7 @@ async fn create_order(
 ) -> Result<HttpResponse, Problem> {
     let wanted = checkout::Request {
         scope: scope(&identity),
-        key: idempotency_key(&request)?,
+        key: extract::idempotency_key(&request)?.ok_or_else(extract::idempotency_key_fault)?,
         body_hash: hex::encode(Sha256::digest(&body)),
         cart: cart_id,
         payment_method,
@@ -295,24 +295,6 @@ fn scope(identity: &Identity) -> String {
     match identity.customer() {
         Some(customer) => format!("customer {customer}"),
         None => format!("staff {}", identity.0.sub),
-    }
-}
-
-fn idempotency_key(request: &HttpRequest) -> Result<String, Problem> {
-    let key = request
-        .headers()
-        .get("idempotency-key")
-        .map(header::HeaderValue::as_bytes);
-    match key {
-        Some(key) if (1..=255).contains(&key.len()) && key.iter().all(u8::is_ascii_graphic) => {
-            Ok(String::from_utf8_lossy(key).into_owned())
-        }
-        _ => Err(
-            Problem::bad_request("A header is missing or cannot be read.").field(
-                "Idempotency-Key",
-                "must be 1 to 255 visible ASCII characters, new for each order",
-            ),
-        ),
     }
 }
 

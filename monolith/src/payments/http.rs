@@ -232,11 +232,7 @@ async fn create_refund(
     Json(CreateRefund { amount, reason }): Json<CreateRefund>,
 ) -> Result<HttpResponse, Problem> {
     identity.require_staff()?;
-    let key = request
-        .headers()
-        .get("idempotency-key")
-        .and_then(|key| key.to_str().ok())
-        .map(str::to_owned);
+    let key = extract::idempotency_key(&request)?;
     let (payables, currency) = (Arc::clone(&port.payables), amount.currency.clone());
     let reason = reason.unwrap_or_default();
     let mut asked = port
@@ -284,8 +280,7 @@ async fn receive_event(
             "The signature is missing, wrong or too old.",
         ));
     }
-    let event: webhook::Event = serde_json::from_slice(&body)
-        .map_err(|error| Problem::bad_request(format!("The event could not be read: {error}.")))?;
+    let event: webhook::Event = extract::parse(&body)?;
     let payables = Arc::clone(&port.payables);
     port.db
         .write(move |conn| webhook::receive(conn, &*payables, &event))

@@ -5,6 +5,7 @@
 use actix_web::http::header::HeaderMap;
 use chassis::config::Secret;
 use chassis::db::Conn;
+use garde::Validate;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::Deserialize;
 use sha2::Sha256;
@@ -21,11 +22,14 @@ const TOLERANCE: i64 = 300;
 pub(super) struct WebhookSecret(Secret);
 
 /// An event of the provider. What it has besides is not read.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Validate)]
 pub(super) struct Event {
+    #[garde(length(min = 1, max = 255))]
     pub(super) id: String,
+    #[garde(length(min = 1, max = 255))]
     #[serde(rename = "type")]
     pub(super) kind: String,
+    #[garde(skip)]
     pub(super) data: Data,
 }
 

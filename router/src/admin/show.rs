@@ -33,7 +33,7 @@ struct ConfigAnswer {
     file_is_current: bool,
     /// Why not, if the file was refused.
     refused: Option<Refused>,
-    /// `ready`, or `waiting` until the state database has been opened and brought up to date.
+    /// Whether evidence and audit log are being kept: `ready`, or `waiting` for the state database.
     state_database: &'static str,
 }
 

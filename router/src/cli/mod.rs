@@ -84,6 +84,8 @@ enum Command {
     Why(why::Why),
     /// Send one request and show who answered it, and why.
     Try(send::Try),
+    /// Print every key of the config file.
+    Reference(reference::Reference),
     /// Show how the running router, its upstreams and its routes are doing.
     Status(status::Status),
     /// Say whether the evidence allows a route's next step.
@@ -100,8 +102,6 @@ enum Command {
     Events(events::Events),
     /// Show who switched what, when and why.
     Audit(audit::Audit),
-    /// Print every key of the config file.
-    Reference(reference::Reference),
 }
 
 /// The file that is meant if none is named.
@@ -139,6 +139,7 @@ pub fn run() -> ExitCode {
         Command::Routes(command) => command.run(),
         Command::Why(command) => command.run(),
         Command::Try(command) => command.run(),
+        Command::Reference(command) => command.run(),
         Command::Status(command) => command.run(),
         Command::Certify(command) => command.run(),
         Command::Plan(command) => command.run(),
@@ -147,7 +148,6 @@ pub fn run() -> ExitCode {
         Command::Revert(command) => command.run(),
         Command::Events(command) => command.run(),
         Command::Audit(command) => command.run(),
-        Command::Reference(command) => command.run(),
     }
 }
 

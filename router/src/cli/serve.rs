@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,13 +12,14 @@ use tracing_subscriber::EnvFilter;
 
 use super::{ConfigFile, load, say, tell};
 use crate::admin::token::Token;
-use crate::config::Settings;
+use crate::config::{Config, Settings};
 use crate::evidence::Evidence;
 use crate::handover;
 use crate::operations::beside;
 use crate::server::Bound;
 use crate::shadow;
 use crate::shadow::findings::Findings;
+use crate::signals::Signals;
 use crate::snapshot::Snapshot;
 use crate::state::State;
 
@@ -80,22 +82,6 @@ impl Serve {
                 return ExitCode::FAILURE;
             }
         };
-        tracing::info!(
-            router = %bound.router,
-            admin = %bound.admin,
-            config = %self.file.config.display(),
-            routes = config.routes.len(),
-            workers = config.router.workers,
-            "listening"
-        );
-        let tls = bound
-            .tls
-            .map(|address| format!(" tls={address}"))
-            .unwrap_or_default();
-        say(&format!(
-            "listening router={} admin={}{tls}",
-            bound.router, bound.admin
-        ));
         let findings = Arc::new(Findings::new(Arc::new(Evidence::new(EVIDENCE_KEPT))));
         let shadow = match shadow::run::start(Arc::clone(&findings)) {
             Ok(shadow) => shadow,
@@ -105,8 +91,11 @@ impl Serve {
             }
         };
         let state = State::new(Snapshot::new(config), shadow, findings);
-        let served = actix_web::rt::System::new()
-            .block_on(async { bound.serve(state, self.file.config, token).await });
+        let served = actix_web::rt::System::new().block_on(async {
+            let signals = Signals::listen()?;
+            announce(&bound, &state.snapshot().config, &self.file.config);
+            bound.serve(state, self.file.config, token, signals).await
+        });
         match served {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
@@ -132,6 +121,26 @@ impl Serve {
         let token = Token::open(&beside(file, &settings.admin_token_file));
         Ok((bound, token.map_err(|error| error.to_string())?))
     }
+}
+
+/// In the log first: whoever reads the line on standard output may end the process at once.
+fn announce(bound: &Bound, config: &Config, file: &Path) {
+    tracing::info!(
+        router = %bound.router,
+        admin = %bound.admin,
+        config = %file.display(),
+        routes = config.routes.len(),
+        workers = config.router.workers,
+        "listening"
+    );
+    let tls = bound
+        .tls
+        .map(|address| format!(" tls={address}"))
+        .unwrap_or_default();
+    say(&format!(
+        "listening router={} admin={}{tls}",
+        bound.router, bound.admin
+    ));
 }
 
 fn log_to_stderr() {

@@ -8,9 +8,9 @@
 //!
 //! 1. **The status.** If the two are of different classes (200 and 404), nothing else is compared: a resource and a problem
 //!    differ everywhere, and a hundred differences would hide the one that matters.
-//! 2. **The headers** that the rules name ([`headers`]).
-//! 3. **The body** ([`body`]): first its content codings are undone ([`coding`]), within bounds. JSON is compared by
-//!    structure ([`walk`]), anything else by length and SHA-256.
+//! 2. **The headers** that the rules name (`headers`).
+//! 3. **The body** (`body`): first its content codings are undone (`coding`), within bounds. JSON is compared by
+//!    structure (`walk`), anything else by length and SHA-256.
 //!
 //! What cannot be compared is [`Verdict::Incomparable`] with a reason that can be counted, never silently equal. Bytes that
 //! are identical under identical codings are equal without being looked into, whatever they are.

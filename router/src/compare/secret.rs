@@ -1,6 +1,6 @@
 //! What must not be shown: which names look secret, and how text that may hold a secret is written down.
 //!
-//! For [`super::print`] and [`super::headers`], which show what differs, and for [`super::samples`], which keeps targets of
+//! For `super::print` and `super::headers`, which show what differs, and for [`super::samples`], which keeps targets of
 //! requests. Redacting touches what is shown, never what is compared, so it may err on the side of hiding.
 
 use std::borrow::Cow;

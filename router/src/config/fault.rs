@@ -33,9 +33,10 @@ pub struct Refused {
 
 impl Refused {
     /// The file could not be read at all.
-    pub(super) fn unreadable(file: &str, error: &std::io::Error) -> Self {
+    pub(crate) fn unreadable(file: &str, error: &std::io::Error) -> Self {
         let remedy = match error.kind() {
             std::io::ErrorKind::NotFound => "create it, or name another with --config",
+            std::io::ErrorKind::Other => "put the config there, or name another with --config",
             _ => "make it readable for this user, or name another with --config",
         };
         Self::whole(file, 1, 1, format!("cannot read the file: {error}"), remedy)

@@ -14,6 +14,7 @@ mod policy;
 mod reader;
 pub mod reference;
 mod rules;
+mod source;
 mod trust;
 mod values;
 
@@ -28,6 +29,7 @@ pub use edge::{Edge, Rate, Tls};
 pub use fault::{Fault, Refused};
 pub use policy::{Fallback, Shadow};
 pub(crate) use reader::distance;
+pub use source::{read_aside, read_plain};
 pub use trust::Promotion;
 pub use values::{Percent, Sticky};
 
@@ -193,7 +195,7 @@ impl Config {
     /// Reads and checks a file.
     pub fn load(path: &Path) -> Result<Self, Refused> {
         let file = path.display().to_string();
-        match std::fs::read(path) {
+        match source::read_whole(path) {
             Ok(bytes) => Self::parse(&file, &bytes),
             Err(error) => Err(Refused::unreadable(&file, &error)),
         }

@@ -52,7 +52,7 @@ pub const SECTIONS: &[SectionKeys] = &[
             key("listen", "address", Some("\"127.0.0.1:8080\""), "Where clients connect."),
             key("admin", "address", Some("\"127.0.0.1:8081\""), "Where operators connect."),
             key("admin_token_file", "file", Some("\"banyan-token\""), "The file with the operators' token. A relative path means beside the config file. It is made at the start if it is missing."),
-            key("admin_hosts", "list of host names", Some("[]"), "Names by which operators may address the admin port, beside `localhost` and any address."),
+            key("admin_hosts", "list of hosts", Some("[]"), "Names by which the operators' port may be asked, beside addresses and `localhost`; others are refused, so that no web page can reach it."),
             key("state", "database", Some("\"sqlite:banyan-state.db\""), "Where evidence and audit log are kept: `sqlite:FILE` (relative means beside the config file) or `postgres://…`, which several routers can share."),
             key("workers", "1 to 1024", None, "Threads that serve requests. Without it, as many as there are cores."),
             key("host", "`preserve` or `upstream`", Some("\"preserve\""), "Which `Host` upstreams see: the client's, or their own address."),

@@ -103,8 +103,10 @@ impl Forwarder {
         limit: Duration,
     ) -> Result<(Response<Incoming>, Lease), Failure> {
         let shelf = self.pool.shelf(upstream);
-        let sending = self.try_send(&shelf, upstream, request, caution, settings, limit);
-        let outcome = sending.await;
+        // Awaited where it is made: kept in a variable first, all of it would be moved once more.
+        let outcome = self
+            .try_send(&shelf, upstream, request, caution, settings, limit)
+            .await;
         match &outcome {
             Ok(_) => shelf.note_success(upstream),
             // Neither is the upstream's fault: the client left, or the request is about to be sent again.

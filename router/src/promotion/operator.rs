@@ -15,7 +15,7 @@ use chrono::DateTime;
 use super::steps::Step;
 use super::wish::{Command, Refusal, Wish, find, meaning, next_step};
 use crate::certificate::{Certificate, Subject, Verdict, certify};
-use crate::config::{Config, Refused};
+use crate::config::{Config, Refused, read_aside};
 use crate::events::{About, Kind};
 use crate::evidence::WindowTotals;
 use crate::evidence::store::Store;
@@ -89,7 +89,7 @@ impl Operator {
     pub async fn plan(&self, command: &Command) -> Result<(Planned, Option<Certificate>), Refusal> {
         let worked = self.work_out(command).await?;
         let name = self.file.display().to_string();
-        let bytes = tokio::fs::read(&self.file).await.map_err(|source| {
+        let bytes = read_aside(&self.file).await.map_err(|source| {
             SwitchError::File(FileError::Io {
                 path: name.clone(),
                 doing: "read",

@@ -30,6 +30,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
+use crate::config::read_plain;
 pub use error::FileError;
 use error::{denied, io_error, name};
 
@@ -108,7 +109,7 @@ impl Turn {
 
     /// The bytes of the file as it is now.
     pub fn read(&self) -> Result<Vec<u8>, FileError> {
-        fs::read(&self.target).map_err(|error| io_error(&self.path, "read", error))
+        read_plain(&self.target).map_err(|error| io_error(&self.path, "read", error))
     }
 
     /// Replaces the file, if the SHA-256 (hex) of its bytes is still `expected`. To be called once; the turn goes on until

@@ -26,6 +26,7 @@ use super::file::{FileError, Turn, sha256};
 use super::late::chain;
 use super::perform::{Course, Inner, blocking, fact};
 use super::plan::SwitchError;
+use crate::config::read_plain;
 
 impl Inner {
     /// Gives every open intent of this place its end.
@@ -40,7 +41,7 @@ impl Inner {
             }
             Err(FileError::Busy { path }) => Err(FileError::Busy { path }.into()),
             // Where nobody can take a turn, nobody can be in the middle of one.
-            Err(error) => Ok((None, std::fs::read(&file).map_err(|_| error)?)),
+            Err(error) => Ok((None, read_plain(&file).map_err(|_| error)?)),
         })
         .await?;
         let open = self.ledger.open().await.map_err(unrecorded)?;

@@ -34,7 +34,7 @@ enum Relation {
 /// More conflicts than anybody reads; a file with more of them is no better for having them listed.
 const MOST: usize = 1000;
 
-/// The conflicting pairs, up to [`MOST`].
+/// The conflicting pairs, up to `MOST`.
 pub fn overlaps(rules: &[Ruling<'_>]) -> Vec<Overlap> {
     let mut tree = Tree::default();
     for (index, rule) in rules.iter().enumerate() {

@@ -1,7 +1,13 @@
 //! A canary's share, and that nobody is moved about while it grows.
 
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
 use crate::support::router::{config, route};
-use crate::support::{Router, Upstream, until};
+use crate::support::{Client, Router, Upstream, until};
 
 async fn set_up(percent: &str, sticky: &str) -> (Upstream, Upstream, Router) {
     let (monolith, service) = (
@@ -102,4 +108,89 @@ async fn cookies_and_addresses_stick() {
         assert_eq!(client.get("/a").await.served_by(), without.served_by());
     }
     assert_eq!(router.why(&["GET", "/a"])["served_by"], without.served_by());
+}
+
+/// What the customers of one connection met with.
+#[derive(Debug, Default)]
+struct Met {
+    answers: u64,
+    failures: u64,
+    moved_back: u64,
+}
+
+/// Browses as 200 customers by turns, whom no other connection serves, so that each one's answers have an order.
+async fn browse(address: SocketAddr, connection: usize, stop: Arc<AtomicBool>) -> Met {
+    let mut client = Client::connect(address).await;
+    let (mut met, mut on_service) = (Met::default(), HashSet::new());
+    for customer in (0..200).cycle() {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let name = format!("{connection}-{customer}");
+        client
+            .send(format!(
+                "GET /a HTTP/1.1\r\nhost: a\r\nx-customer: {name}\r\n\r\n"
+            ))
+            .await;
+        match client.try_answer().await {
+            Ok(answer) if answer.status == 200 && answer.is_whole => {
+                met.answers += 1;
+                if answer.served_by() == "catalog" {
+                    on_service.insert(name);
+                } else if on_service.contains(&name) {
+                    met.moved_back += 1;
+                }
+            }
+            other => {
+                println!("failed: {other:?}");
+                met.failures += 1;
+                client = Client::connect(address).await;
+            }
+        }
+    }
+    met
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_steps_up_under_traffic_lose_nothing_and_move_nobody_back() {
+    let (monolith, service, router) = set_up("0", "header:x-customer").await;
+    let stop = Arc::<AtomicBool>::default();
+    let browsing: Vec<_> = (0..8)
+        .map(|connection| tokio::spawn(browse(router.address, connection, Arc::clone(&stop))))
+        .collect();
+    let (began, mut slowest) = (Instant::now(), Duration::ZERO);
+    for percent in 1..=100 {
+        let changed = Instant::now();
+        router.write(&config(
+            "",
+            monolith.address,
+            service.address,
+            &canary(&percent.to_string(), "header:x-customer"),
+        ));
+        router.signal("HUP");
+        until("the new share", || async {
+            let (_, routes) = router.ask_admin("/routes").await;
+            routes["routes"][0]["percent"].as_f64() == Some(f64::from(percent))
+        })
+        .await;
+        slowest = slowest.max(changed.elapsed());
+    }
+    stop.store(true, Ordering::Relaxed);
+    let mut all = Met::default();
+    for connection in browsing {
+        let met = connection.await.unwrap();
+        all.answers += met.answers;
+        all.failures += met.failures;
+        all.moved_back += met.moved_back;
+    }
+    let rate = all.answers as f64 / began.elapsed().as_secs_f64();
+    println!("{rate:.0} requests/s, slowest step {slowest:?}, {all:?}");
+    assert_eq!(
+        (all.failures, all.moved_back),
+        (0, 0),
+        "of {} answers",
+        all.answers
+    );
+    assert!(rate >= 1000.0, "only {rate:.0} requests/s");
+    assert!(slowest <= Duration::from_millis(1500), "a step took {slowest:?}");
 }

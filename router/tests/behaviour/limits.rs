@@ -180,3 +180,20 @@ async fn an_exchange_that_takes_too_long_is_ended() {
         began.elapsed()
     );
 }
+
+#[tokio::test]
+async fn a_connection_that_rests_too_long_is_closed_and_not_sooner() {
+    let upstream = Upstream::named("ok").await;
+    let router = before(&upstream, "keep_alive = \"1s\"").await;
+    let mut client = router.connect().await;
+    for _ in 0..2 {
+        assert_eq!(client.get("/a").await.status, 200);
+    }
+    let rested = Instant::now();
+    assert_eq!(client.rest().await, b"");
+    let after = rested.elapsed();
+    assert!(
+        (Duration::from_millis(700)..Duration::from_secs(5)).contains(&after),
+        "closed after {after:?}"
+    );
+}

@@ -1,5 +1,7 @@
 //! The config file changes under traffic: nothing is lost, nothing invalid is taken, and soon.
 
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -175,6 +177,45 @@ async fn a_file_that_goes_away_and_comes_back() {
     assert_eq!(set_up.served_by().await, "catalog");
     set_up.router.write(&set_up.text("\"monolith\""));
     assert!(set_up.time_until("monolith").await <= SOON);
+}
+
+#[tokio::test]
+async fn what_is_no_plain_file_is_refused_and_the_next_good_one_is_taken() {
+    // Whoever opens a pipe waits for its writer, whoever reads a device to its end waits for ever, and a huge file is a
+    // mistake as well.
+    let pipe = |path: &Path| Command::new("mkfifo").arg(path).status().map(drop);
+    let device = |path: &Path| std::os::unix::fs::symlink("/dev/zero", path);
+    let folder = |path: &Path| std::fs::create_dir(path);
+    let huge = |path: &Path| std::fs::File::create(path)?.set_len(1 << 40);
+    type Make<'m> = &'m dyn Fn(&Path) -> std::io::Result<()>;
+    let all: [(Make<'_>, &str); 4] = [
+        (&pipe, "no plain file"),
+        (&device, "no plain file"),
+        (&folder, "no plain file"),
+        (&huge, "larger than"),
+    ];
+    let set_up = SetUp::new("\"service\"").await;
+    let file = &set_up.router.file;
+    for (make, reason) in all {
+        std::fs::remove_file(file).unwrap();
+        make(file).unwrap();
+        until(reason, || async {
+            let (_, config) = set_up.router.ask_admin("/config").await;
+            config["refused"]["faults"][0]["reason"]
+                .as_str()
+                .is_some_and(|said| said.contains(reason))
+        })
+        .await;
+        assert_eq!(set_up.served_by().await, "catalog");
+        let _was_a_folder = std::fs::remove_dir(file);
+        set_up.router.write(&set_up.text("\"service\""));
+        until("the good file", || async {
+            set_up.router.ask_admin("/config").await.1["file_is_current"] == true
+        })
+        .await;
+    }
+    set_up.router.signal("TERM");
+    assert!(set_up.router.ended().await.success());
 }
 
 #[tokio::test]

@@ -1,9 +1,11 @@
 //! Payments: paying later, holding and taking, giving back, and the provider's webhook.
 
 use anyhow::ensure;
-use banyan_tests::api::Api;
+use banyan_tests::api::{Answer, Api};
+use hmac::{Hmac, KeyInit, Mac};
 use reqwest::Method;
 use serde_json::{Value, json};
+use sha2::Sha256;
 
 use crate::Work;
 
@@ -15,7 +17,9 @@ pub(super) fn trials() -> Vec<(&'static str, Work)> {
         holds_and_takes,
         gives_back_no_more_than_was_paid,
         gives_back_once_per_key,
+        refuses_refund_keys_that_are_none,
         refuses_events_that_are_not_the_providers,
+        refuses_events_that_cannot_be_kept,
         hides_payments_from_others,
     ]
 }
@@ -174,6 +178,27 @@ async fn gives_back_once_per_key(api: Api) -> anyhow::Result<()> {
     Ok(())
 }
 
+async fn refuses_refund_keys_that_are_none(api: Api) -> anyhow::Result<()> {
+    let payment = captured(&api).await?;
+    let path = format!("/api/payments/{payment}/refunds");
+    // Random letters, which no index compresses.
+    let mut long = [0_u8; 3000];
+    rand::fill(&mut long);
+    for key in ["", "two words", &hex::encode(long)] {
+        api.send(
+            Method::POST,
+            &path,
+            Some(&amount(1, "GBP")),
+            &[("idempotency-key", key)],
+        )
+        .await?
+        .problem(400, "bad-request", "Idempotency-Key")?;
+    }
+    let seen = api.get(&format!("/api/payments/{payment}")).await?.expect(200)?;
+    ensure!(seen.number("/refunded/amount")? == 0, "{}", seen.body);
+    Ok(())
+}
+
 async fn refuses_events_that_are_not_the_providers(api: Api) -> anyhow::Result<()> {
     let event = json!({ "id": "evt_1", "type": "charge.succeeded", "data": {} });
     let signature = format!(
@@ -192,6 +217,40 @@ async fn refuses_events_that_are_not_the_providers(api: Api) -> anyhow::Result<(
             )
             .await?;
         answer.problem(401, "unauthorized", "")?;
+    }
+    Ok(())
+}
+
+/// Sends an event as the provider does, under the secret that a shop has until it is told another.
+async fn told(api: &Api, event: &Value) -> anyhow::Result<Answer> {
+    let at = chassis::time::now().and_utc().timestamp();
+    let mut mac = Hmac::<Sha256>::new_from_slice(b"change-me-before-production")?;
+    mac.update(format!("{at}.{event}").as_bytes());
+    let signature = format!("t={at},v1={}", hex::encode(mac.finalize().into_bytes()));
+    let headers = [("psp-signature", signature.as_str())];
+    api.nobody()
+        .send(Method::POST, "/webhooks/psp", Some(event), &headers)
+        .await
+}
+
+async fn refuses_events_that_cannot_be_kept(api: Api) -> anyhow::Result<()> {
+    let charge =
+        json!({ "id": "ch_1", "key": "nobody's", "state": "captured", "amount": 1, "currency": "GBP" });
+    let event = json!({ "id": api.name("evt"), "type": "charge.captured", "data": { "charge": charge } });
+    for _ in 0..2 {
+        told(&api, &event).await?.expect(204)?;
+    }
+    let mut long = [0_u8; 3000];
+    rand::fill(&mut long);
+    for (field, text) in [
+        ("id", ""),
+        ("id", "evt\0"),
+        ("id", &hex::encode(long)),
+        ("type", "\0"),
+    ] {
+        let mut other = event.clone();
+        other[field] = text.into();
+        told(&api, &other).await?.problem(422, "validation", field)?;
     }
     Ok(())
 }

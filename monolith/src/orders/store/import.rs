@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use chassis::db::Conn;
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
+use diesel::result::Error::NotFound;
 use diesel::result::QueryResult;
 
 use super::super::model::{Imported, ImportedInvoice, ImportedLine};
@@ -15,6 +16,10 @@ const BATCH: usize = 500;
 
 /// Adds an invoice, unless its number is there already. Imported sales count as shipped: the books say they happened.
 pub(in super::super) fn invoice(conn: &mut Conn, invoice: &ImportedInvoice) -> QueryResult<Imported> {
+    // Asked first: an insert that meets its number on the way in has taken an id by then.
+    if let Some(there) = compare(conn, invoice)? {
+        return Ok(there);
+    }
     let total: i64 = invoice
         .lines
         .iter()
@@ -48,7 +53,8 @@ pub(in super::super) fn invoice(conn: &mut Conn, invoice: &ImportedInvoice) -> Q
             .optional()?,
     };
     let Some(id) = id else {
-        return compare(conn, invoice);
+        // Another import was quicker.
+        return compare(conn, invoice)?.ok_or(NotFound);
     };
     for (batch, lines) in invoice.lines.chunks(BATCH).enumerate() {
         insert_lines(conn, id, batch * BATCH, lines)?;
@@ -65,20 +71,23 @@ pub(in super::super) fn known(conn: &mut Conn, numbers: &[&str]) -> QueryResult<
     Ok(taken.into_iter().flatten().collect())
 }
 
-/// Whether the invoice that has the number already is this one. Names may differ, for they depend on the rest of the
-/// books; so may the customer, who may have left since.
-fn compare(conn: &mut Conn, invoice: &ImportedInvoice) -> QueryResult<Imported> {
-    let (id, kind, currency, country, placed_at): (i64, String, String, Option<String>, NaiveDateTime) =
-        orders::table
-            .filter(orders::number.eq(&invoice.number))
-            .select((
-                orders::id,
-                orders::kind,
-                orders::currency,
-                orders::country,
-                orders::placed_at,
-            ))
-            .first(conn)?;
+/// Whether the invoice that has the number already, if one has, is this one. Names may differ, for they depend on the rest
+/// of the books; so may the customer, who may have left since.
+fn compare(conn: &mut Conn, invoice: &ImportedInvoice) -> QueryResult<Option<Imported>> {
+    let found: Option<(i64, String, String, Option<String>, NaiveDateTime)> = orders::table
+        .filter(orders::number.eq(&invoice.number))
+        .select((
+            orders::id,
+            orders::kind,
+            orders::currency,
+            orders::country,
+            orders::placed_at,
+        ))
+        .first(conn)
+        .optional()?;
+    let Some((id, kind, currency, country, placed_at)) = found else {
+        return Ok(None);
+    };
     let lines: Vec<(String, i64, i64)> = order_lines::table
         .filter(order_lines::order_id.eq(id))
         .order(order_lines::line_no)
@@ -94,10 +103,10 @@ fn compare(conn: &mut Conn, invoice: &ImportedInvoice) -> QueryResult<Imported> 
         .eq(lines
             .iter()
             .map(|(sku, quantity, amount)| (sku.as_str(), *quantity, *amount)));
-    Ok(match same_head && same_lines {
+    Ok(Some(match same_head && same_lines {
         true => Imported::AlreadyThere,
         false => Imported::Otherwise,
-    })
+    }))
 }
 
 fn insert_lines(conn: &mut Conn, order: i64, before: usize, lines: &[ImportedLine]) -> QueryResult<()> {

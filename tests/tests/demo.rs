@@ -1,0 +1,17 @@
+//! `cargo demo`, typed as a newcomer types it.
+
+#![allow(clippy::unwrap_used, reason = "a panic in a test is a report")]
+
+use std::path::Path;
+use std::process::Command;
+
+#[test]
+fn what_stands_behind_the_two_hyphens_reaches_the_demo() {
+    let output = Command::new(env!("CARGO"))
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
+        .args(["demo", "--", "--help"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && said.contains("--smoke"), "{output:?}");
+}
