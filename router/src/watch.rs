@@ -115,7 +115,9 @@ impl Watch {
             let lingering_since = connection.lingering_since.get();
             let has_lingered = lingering_since.is_some_and(|then| self.clock.is_past(then, LINGERING));
             let is_endless = settings.edge.request_timeout.is_some_and(|limit| {
-                let begun_at = connection.begun_at.get().filter(|_| connection.serving.get());
+                // Before an answer has begun the exchange itself ends, with words; this may come in the same tick.
+                let is_answering = connection.serving.get() && connection.spoken.get();
+                let begun_at = connection.begun_at.get().filter(|_| is_answering);
                 begun_at.is_some_and(|then| self.clock.is_past(then, limit + 2 * TICK))
             });
             if is_slow || is_stuck || has_lingered || is_endless || connection.rests_for(settings.keep_alive)
