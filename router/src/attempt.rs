@@ -11,15 +11,13 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use actix_http::RequestHead;
-use http::Response;
-use hyper::body::Incoming;
 
 use crate::clock::Clock;
 use crate::config::Fallback;
 use crate::events::{About, Kind};
 use crate::exchange::{Outcome, outcome_of};
+use crate::forward::ask::Answer;
 use crate::forward::body::RequestBody;
-use crate::forward::pool::Lease;
 use crate::forward::{Caution, Failure};
 use crate::plan::Plan;
 use crate::standing::{Admission, Change};
@@ -96,7 +94,7 @@ pub(crate) async fn ask(
 /// What is wrong with an outcome, if the service is to blame.
 fn fault(outcome: &Outcome) -> Option<&'static str> {
     match outcome {
-        Ok((answer, _)) if answer.status().is_server_error() => Some("server-error"),
+        Ok(answer) if answer.response.status().is_server_error() => Some("server-error"),
         Ok(_) => None,
         Err(problem) => problem.kind.upstreams_fault(),
     }
@@ -112,10 +110,10 @@ async fn once(
 ) -> Outcome {
     let (forwarder, settings, upstream) = (&worker.forwarder, plan.settings(), plan.upstream());
     let began = Instant::now();
-    let request = plan.request(head, body)?;
+    let request = plan.request(head, body);
     let mut outcome = forwarder.send(upstream, request, caution, settings, limit).await;
     if caution == Caution::Repeatable && matches!(outcome, Err(Failure::Broken { is_stale: true, .. })) {
-        let again = plan.request(head, RequestBody::Empty)?;
+        let again = plan.request(head, RequestBody::Empty);
         let left = limit.saturating_sub(began.elapsed());
         outcome = forwarder
             .send(upstream, again, Caution::Fresh, settings, left)
@@ -126,14 +124,9 @@ async fn once(
 }
 
 /// Takes note of what an upstream did. That a client left says nothing about the upstream.
-pub(crate) fn note(
-    worker: &Worker,
-    plan: &Plan,
-    outcome: &Result<(Response<Incoming>, Lease), Failure>,
-    took: Duration,
-) {
+pub(crate) fn note(worker: &Worker, plan: &Plan, outcome: &Result<Answer, Failure>, took: Duration) {
     let status = match outcome {
-        Ok((answer, _)) => Some(answer.status().as_u16()),
+        Ok(answer) => Some(answer.response.status().as_u16()),
         Err(Failure::ClientGone | Failure::BodyTooLong(_)) => return,
         Err(_) => None,
     };

@@ -13,16 +13,16 @@ use actix_http::{ConnectionType, HttpMessage, Payload, Request, RequestHead, Res
 use http02::header::{
     CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE, TRANSFER_ENCODING,
 };
-use hyper::body::{Body, Incoming};
 
 use crate::attempt;
 use crate::clock::Clock;
 use crate::config::Upstream;
 use crate::expect::Begun;
-use crate::forward::answer::{AnswerBody, Framing};
+use crate::forward::answer::AnswerBody;
+use crate::forward::ask::Answer;
 use crate::forward::body::{ClientBody, RequestBody};
+use crate::forward::incoming::Framing;
 use crate::forward::link::ConnectError;
-use crate::forward::pool::Lease;
 use crate::forward::{Failure, convert};
 use crate::plan::{Plan, Refused, caution};
 use crate::problem::{Kind, MEDIA_TYPE, Problem};
@@ -108,12 +108,16 @@ fn answer_and_capture(
     turn: Option<Turn>,
     draft: Box<Draft>,
 ) -> Response<AnswerBody> {
-    let Ok((head, _)) = &outcome else {
+    let Ok(answered) = &outcome else {
         worker.drop_copy(&plan.snapshot, draft.route, Reason::NoAnswer);
         return answer(plan, outcome, turn);
     };
-    let announced = head.body().size_hint().exact();
-    let head = (head.status().as_u16(), head.headers().clone());
+    let announced = match answered.framing {
+        Framing::Length(length) => Some(length),
+        Framing::Chunked | Framing::Close => None,
+    };
+    let head = &answered.response;
+    let head = (head.status().as_u16(), convert::newer(head.headers()));
     let capture = Capture::begin(worker, draft, head, announced);
     answer(plan, outcome, turn).map_body(|_, mut body| {
         body.capture(capture);
@@ -145,15 +149,11 @@ pub(crate) fn content_length(head: &RequestHead) -> Option<u64> {
         .and_then(|value| value.to_str().ok()?.trim().parse().ok())
 }
 
-/// An upstream's answer and its connection if that can be used again, or what to tell the client in its stead.
-pub(crate) type Outcome = Result<(http::Response<Incoming>, Option<Lease>), Problem>;
+/// An upstream's answer, or what to tell the client in its stead.
+pub(crate) type Outcome = Result<Answer, Problem>;
 
 /// What the forwarder brought, in terms of the client.
-pub(crate) fn outcome_of(
-    upstream: &Upstream,
-    sent: Result<(http::Response<Incoming>, Lease), Failure>,
-) -> Outcome {
-    let sent = sent.map(|(answer, lease)| (answer, Some(lease)));
+pub(crate) fn outcome_of(upstream: &Upstream, sent: Result<Answer, Failure>) -> Outcome {
     sent.map_err(|failure| explain(&upstream.name, &failure))
 }
 
@@ -162,7 +162,6 @@ pub(crate) fn explain(upstream: &str, failure: &Failure) -> Problem {
     let tell = |kind, what: &str| Problem::new(kind, format!("the upstream `{upstream}` {what}"));
     match failure {
         Failure::Connect(ConnectError::Unreachable(_)) => tell(Kind::BadGateway, "could not be reached"),
-        Failure::Connect(ConnectError::Handshake(_)) => tell(Kind::BadGateway, "broke off at once"),
         Failure::Connect(timeout @ ConnectError::Timeout(_)) => {
             tell(Kind::GatewayTimeout, &timeout.to_string())
         }
@@ -175,43 +174,33 @@ pub(crate) fn explain(upstream: &str, failure: &Failure) -> Problem {
 
 /// The answer to a request that was forwarded, or was tried to be.
 pub(crate) fn answer(plan: &Plan, outcome: Outcome, turn: Option<Turn>) -> Response<AnswerBody> {
-    let (upstream, lease) = match outcome {
-        Ok(answered) => answered,
+    let answer = match outcome {
+        Ok(answer) => answer,
         Err(problem) => return fail(plan, &precise(problem, turn.as_ref()), turn),
     };
-    let Some(status) = convert::status(upstream.status()).filter(|status| !status.is_informational()) else {
+    let mut response = answer.response;
+    let status = response.status();
+    if status.is_informational() {
         let detail = format!(
             "the upstream `{}` sent an answer that cannot be passed on",
             plan.upstream().name
         );
         return fail(plan, &Problem::new(Kind::BadGateway, detail), turn);
+    }
+    let cookie = plan.heed(&response);
+    let framing = match answer.framing {
+        Framing::Length(length) => Framing::Length(length),
+        _ if plan.client.is_http10 => Framing::Close,
+        _ => Framing::Chunked,
     };
-    let (parts, incoming) = upstream.into_parts();
-    let cookie = plan.heed(&parts);
-    let has_no_body = plan.client.is_head() || matches!(status.as_u16(), 204 | 304);
-    let body = if has_no_body {
-        give_back(lease);
-        let length = parts.headers.get(http::header::CONTENT_LENGTH);
-        let length = length.and_then(|value| value.to_str().ok()?.parse().ok());
-        AnswerBody::nothing(
-            length
-                .filter(|_| plan.client.is_head())
-                .map_or(BodySize::None, BodySize::Sized),
-            turn,
-        )
-    } else {
-        match (incoming.size_hint().exact(), plan.client.is_http10) {
-            (Some(0), _) => {
-                give_back(lease);
-                AnswerBody::nothing(BodySize::Sized(0), turn)
-            }
-            (Some(length), _) => AnswerBody::streamed(incoming, Framing::Length(length), lease, turn),
-            (None, false) => AnswerBody::streamed(incoming, Framing::Chunked, lease, turn),
-            (None, true) => AnswerBody::streamed(incoming, Framing::Close, lease, turn),
-        }
+    let body = match framing {
+        // What GET would have is said in answer to HEAD, too.
+        _ if plan.client.is_head() => AnswerBody::nothing(declared(&response), turn),
+        _ if matches!(status.as_u16(), 204 | 304) => AnswerBody::nothing(BodySize::None, turn),
+        Framing::Length(0) => AnswerBody::nothing(BodySize::Sized(0), turn),
+        framing => AnswerBody::streamed(answer.body, framing, turn),
     };
     let framing = body.framing();
-    let mut response = Response::with_body(status, body);
     let head = response.head_mut();
     if status.canonical_reason().is_none() {
         head.reason = Some("");
@@ -220,10 +209,6 @@ pub(crate) fn answer(plan: &Plan, outcome: Outcome, turn: Option<Turn>) -> Respo
         head.set_connection_type(ConnectionType::Close);
     }
     let headers = head.headers_mut();
-    headers.reserve(parts.headers.len() + 2);
-    convert::answer_headers(&parts.headers, headers, |name| {
-        name != "x-served-by" && name != "x-served-why"
-    });
     headers.insert(SERVED_BY, plan.served_by());
     headers.insert(SERVED_WHY, plan.why.clone());
     if let Some(cookie) = cookie {
@@ -234,7 +219,13 @@ pub(crate) fn answer(plan: &Plan, outcome: Outcome, turn: Option<Turn>) -> Respo
     }
     // Either the length is known, or the body brings its own framing.
     head.no_chunking(true);
-    response
+    response.set_body(body)
+}
+
+fn declared(response: &Response<()>) -> BodySize {
+    let length = response.headers().get(CONTENT_LENGTH);
+    let length = length.and_then(|value| value.to_str().ok()?.parse().ok());
+    length.map_or(BodySize::None, BodySize::Sized)
 }
 
 /// A body that ended before its end may have been cut off by ourselves, for a reason that we know.
@@ -245,12 +236,6 @@ fn precise(problem: Problem, turn: Option<&Turn>) -> Problem {
     match turn.and_then(Turn::refusal) {
         Some(refusal) if problem.kind == Kind::BadRequest => Problem::new(refusal.kind, refusal.detail),
         _ => problem,
-    }
-}
-
-fn give_back(lease: Option<Lease>) {
-    if let Some(lease) = lease {
-        lease.give_back();
     }
 }
 

@@ -8,12 +8,10 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_http::body::BoxBody;
 use actix_http::{HttpMessage, Payload, Request, Response};
-use http::StatusCode;
 use tokio::sync::Notify;
 
 use crate::attempt;
@@ -63,31 +61,18 @@ pub async fn ask(worker: Rc<Worker>, mut request: Request) -> Result<Request, Re
     let length = content_length(request.head());
     let body = ClientBody::gated(&gate.0, length, &worker.clock).at_most(plan.settings().edge.max_body_bytes);
     let body = RequestBody::Client(body);
-    let go = Arc::new(Notify::new());
-    let outbound = plan.request(request.head(), body).map(|mut outbound| {
-        let go = Arc::clone(&go);
-        hyper::ext::on_informational(&mut outbound, move |interim| {
-            if interim.status() == StatusCode::CONTINUE {
-                go.notify_one();
-            }
-        });
-        outbound
-    });
+    let go = Rc::new(Notify::new());
+    let mut outbound = plan.request(request.head(), body);
+    outbound.go_on = Some(Rc::clone(&go));
     let mut answer: Pin<Box<dyn Future<Output = _>>> = Box::pin(async move {
-        let outcome = match outbound {
-            Ok(outbound) => {
-                let (upstream, settings) = (plan.upstream(), plan.settings());
-                let (limit, began) = (settings.response_timeout, Instant::now());
-                let sending = worker
-                    .forwarder
-                    .send(upstream, outbound, Caution::Once, settings, limit);
-                let sent = sending.await;
-                attempt::note(&worker, &plan, &sent, began.elapsed());
-                outcome_of(upstream, sent)
-            }
-            Err(problem) => Err(problem),
-        };
-        answer(&plan, outcome, turn)
+        let (upstream, settings) = (plan.upstream(), plan.settings());
+        let (limit, began) = (settings.response_timeout, Instant::now());
+        let sending = worker
+            .forwarder
+            .send(upstream, outbound, Caution::Once, settings, limit);
+        let sent = sending.await;
+        attempt::note(&worker, &plan, &sent, began.elapsed());
+        answer(&plan, outcome_of(upstream, sent), turn)
     });
     tokio::select! {
         early = &mut answer => return Err(early.map_into_boxed_body()),

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_http::header::HeaderMap;
-use actix_http::{ConnectionType, Request, RequestHead};
+use actix_http::{ConnectionType, Request, RequestHead, Response};
+use bytes::BytesMut;
 use http02::header::{HOST, HeaderValue};
 use http02::{Method, Version};
-use hyper::body::Body;
 
 use crate::choose::{Asked, Decision, Refusal, choose};
 use crate::client;
@@ -20,6 +20,7 @@ use crate::config::{Mode, Owner, Settings, Upstream};
 use crate::form;
 use crate::forward::body::RequestBody;
 use crate::forward::headers::outbound;
+use crate::forward::send::Outbound;
 use crate::forward::{Caution, convert};
 use crate::identity::Identity;
 use crate::origin::{Origin, Scheme};
@@ -29,6 +30,9 @@ use crate::snapshot::Snapshot;
 use crate::standing::Standing;
 use crate::table::is_safe;
 use crate::watch::Connection;
+
+/// About as many bytes as our own fields take.
+const OUR_FIELDS: usize = 448;
 
 /// A request that will be forwarded.
 #[derive(Debug)]
@@ -186,36 +190,68 @@ impl Plan {
     }
 
     /// The request that the upstream is sent.
-    pub fn request(
-        &self,
-        head: &RequestHead,
-        body: RequestBody,
-    ) -> Result<http::Request<RequestBody>, Problem> {
-        let has_chunks = body.size_hint().exact().is_none();
-        let mut request = self.request_to(self.upstream(), head, body)?;
-        if has_chunks {
-            // Unless told, hyper takes a GET of unknown length for one without a body.
-            let chunked = http::HeaderValue::from_static("chunked");
-            request
-                .headers_mut()
-                .insert(http::header::TRANSFER_ENCODING, chunked);
-        }
-        Ok(request)
+    pub fn request(&self, head: &RequestHead, body: RequestBody) -> Outbound {
+        let framing: &[(&str, &str)] = match body.is_chunked() {
+            true => &[("transfer-encoding", "chunked")],
+            false => &[],
+        };
+        self.request_with(head, body, framing)
     }
 
-    /// The request as any upstream would be sent it.
-    pub fn request_to<B>(
-        &self,
-        upstream: &Upstream,
-        head: &RequestHead,
-        body: B,
-    ) -> Result<http::Request<B>, Problem> {
-        let unsendable = || Problem::new(Kind::BadRequest, "the target or the method cannot be forwarded");
-        let mut request = http::Request::new(body);
-        *request.method_mut() = convert::method(&head.method).ok_or_else(unsendable)?;
-        *request.uri_mut() = convert::target(&head.uri).ok_or_else(unsendable)?;
-        *request.headers_mut() = outbound(head, upstream, &self.origin, &self.identity, self.settings());
-        Ok(request)
+    /// The same with fields for this hop only.
+    pub fn request_with(&self, head: &RequestHead, body: RequestBody, hop: &[(&str, &str)]) -> Outbound {
+        let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+        let mut text = BytesMut::with_capacity(form::length(head) + OUR_FIELDS);
+        for part in [head.method.as_str(), " ", target, " HTTP/1.1\r\n"] {
+            text.extend_from_slice(part.as_bytes());
+        }
+        let mut put = |name: &str, value: &[u8]| {
+            for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+                text.extend_from_slice(part);
+            }
+        };
+        outbound(
+            head,
+            self.upstream(),
+            &self.origin,
+            &self.identity,
+            self.settings(),
+            &mut put,
+        );
+        hop.iter().for_each(|(name, value)| put(name, value.as_bytes()));
+        text.extend_from_slice(b"\r\n");
+        Outbound {
+            head: text,
+            body,
+            is_head: self.client.is_head(),
+            go_on: None,
+        }
+    }
+
+    /// The head of a copy as an upstream would be sent it.
+    fn copy_for(&self, upstream: &Upstream, head: &RequestHead) -> Option<http::Request<()>> {
+        let mut request = http::Request::new(());
+        *request.method_mut() = convert::method(&head.method)?;
+        *request.uri_mut() = convert::target(&head.uri)?;
+        let fields = request.headers_mut();
+        outbound(
+            head,
+            upstream,
+            &self.origin,
+            &self.identity,
+            self.settings(),
+            |name, value| {
+                if let (Ok(name), Ok(value)) = (
+                    http::HeaderName::from_bytes(name.as_bytes()),
+                    http::HeaderValue::from_bytes(value),
+                ) {
+                    fields.append(name, value);
+                }
+            },
+        );
+        // Both sides are told that nobody waits for the answer.
+        fields.insert(shadow::MARK, http::HeaderValue::from_static("1"));
+        Some(request)
     }
 
     /// The route, if the monolith's answer to this request is one that the service's is compared with.
@@ -226,17 +262,11 @@ impl Plan {
         (is_compared && self.is_at_monolith() && is_safe(self.client.method.as_str())).then_some(index)
     }
 
-    /// The heads of a copy. Both sides are told that nobody waits for the answer.
+    /// The heads of a copy.
     pub fn draft(&self, route: usize, head: &RequestHead) -> Option<Draft> {
         let config = &self.snapshot.config;
         let service = config.modules[config.routes[route].module].service?;
-        let copy = |upstream: usize| {
-            let mut request = self.request_to(&config.upstreams[upstream], head, ()).ok()?;
-            request
-                .headers_mut()
-                .insert(shadow::MARK, http::HeaderValue::from_static("1"));
-            Some(request)
-        };
+        let copy = |upstream: usize| self.copy_for(&config.upstreams[upstream], head);
         Some(Draft {
             route,
             service,
@@ -249,13 +279,14 @@ impl Plan {
 
     /// Takes note of what an upstream says of itself on an answer. The answer to a write gives a cookie, by which its
     /// client's reads will find a side that has it.
-    pub fn heed(&self, answer: &http::response::Parts) -> Option<HeaderValue> {
+    pub fn heed(&self, answer: &Response<()>) -> Option<HeaderValue> {
+        let text = |name: &str| answer.headers().get(name)?.to_str().ok();
         let position = self
             .snapshot
-            .heed(self.decision.route, self.decision.upstream, &answer.headers)?;
+            .heed(self.decision.route, self.decision.upstream, text)?;
         let module = self.snapshot.config.routes[self.decision.route?].module;
         let module = &self.snapshot.config.modules[module];
-        let is_write = !is_safe(self.client.method.as_str()) && answer.status.is_success();
+        let is_write = !is_safe(self.client.method.as_str()) && answer.status().is_success();
         let cookie = (is_write && module.service.is_some()).then(|| position.cookie(&module.name))?;
         HeaderValue::from_str(&cookie).ok()
     }

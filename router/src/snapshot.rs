@@ -131,13 +131,18 @@ impl Snapshot {
         })
     }
 
-    /// Takes note of what an upstream says of itself on an answer: its build and its position, which is given.
-    pub fn heed(&self, route: Option<usize>, upstream: usize, headers: &http::HeaderMap) -> Option<Position> {
-        let text = |name: &http::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-        if let Some(build) = text(&BUILD) {
+    /// Takes note of what an upstream says of itself on an answer: its build and its position, which is given. `text` gives
+    /// the value of a field.
+    pub fn heed<'a>(
+        &self,
+        route: Option<usize>,
+        upstream: usize,
+        text: impl Fn(&str) -> Option<&'a str>,
+    ) -> Option<Position> {
+        if let Some(build) = text(BUILD.as_str()) {
             self.standing(upstream).note_build(build);
         }
-        let position = Position::parse(text(&position::NAME)?)?;
+        let position = Position::parse(text(position::NAME.as_str())?)?;
         let module = self.config.routes[route?].module;
         self.reached(module, upstream).raise(position);
         Some(position)

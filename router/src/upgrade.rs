@@ -13,17 +13,16 @@ use actix_codec::Framed;
 use actix_http::h1::{Codec, SendResponse};
 use actix_http::{ConnectionType, Request, RequestHead, Response};
 use bytes::{BufMut, BytesMut};
-use http::header::{CONNECTION, HeaderValue, UPGRADE};
-use http02::Method;
-use hyper::body::Incoming;
-use hyper_util::rt::TokioIo;
+use http02::{Method, StatusCode};
 use tokio::io::AsyncWriteExt;
 
 use crate::exchange::{SERVED_BY, SERVED_WHY, answer as answer_of, begin, explain, fail, refuse};
+use crate::forward::Failure;
 use crate::forward::answer::AnswerBody;
+use crate::forward::ask::{Answer, Asking};
 use crate::forward::body::RequestBody;
 use crate::forward::headers::says;
-use crate::forward::{Failure, convert, link};
+use crate::forward::link::Link;
 use crate::identity::Identity;
 use crate::plan::{Plan, Refused};
 use crate::problem::{Kind, Problem};
@@ -66,7 +65,7 @@ async fn switch(worker: Rc<Worker>, request: Request, wire: Wire) -> io::Result<
         Err(refused) => return send(wire, refuse(&refused, turn)).await,
     };
     match open(&plan, head).await {
-        Ok(answer) if answer.status() == http::StatusCode::SWITCHING_PROTOCOLS => {
+        Ok(answer) if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
             if let Some(turn) = &turn {
                 turn.leave_http();
             }
@@ -74,7 +73,7 @@ async fn switch(worker: Rc<Worker>, request: Request, wire: Wire) -> io::Result<
             drop(turn);
             switched
         }
-        Ok(answer) => send(wire, answer_of(&plan, Ok((answer, None)), turn)).await,
+        Ok(answer) => send(wire, answer_of(&plan, Ok(answer), turn)).await,
         Err(problem) => send(wire, fail(&plan, &problem, turn)).await,
     }
 }
@@ -90,59 +89,47 @@ fn objection(head: &RequestHead) -> Option<(Kind, &'static str)> {
 }
 
 /// Asks the upstream to switch.
-async fn open(plan: &Plan, head: &RequestHead) -> Result<http::Response<Incoming>, Problem> {
+async fn open(plan: &Plan, head: &RequestHead) -> Result<Answer, Problem> {
     let (upstream, settings) = (plan.upstream(), plan.settings());
     let tell = |failure: Failure| explain(&upstream.name, &failure);
-    let broken = |error| {
-        tell(Failure::Broken {
-            error,
-            is_stale: false,
-        })
-    };
-    let mut request = plan.request(head, RequestBody::Empty)?;
-    request
-        .headers_mut()
-        .insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    request
-        .headers_mut()
-        .insert(UPGRADE, HeaderValue::from_static("websocket"));
-    let stream = link::connect(upstream, settings.connect_timeout)
+    let hop = [("connection", "upgrade"), ("upgrade", "websocket")];
+    let outbound = plan.request_with(head, RequestBody::Empty, &hop);
+    let link = Link::open(upstream, settings.connect_timeout)
         .await
         .map_err(|error| tell(error.into()))?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(broken)?;
-    tokio::task::spawn_local(async move {
-        // How it ended is told to whoever waits for the answer or reads from the switched connection.
-        let _ended = connection.with_upgrades().await;
-    });
+    let mut asking = Asking::new(link, outbound);
     let limit = settings.response_timeout;
-    match tokio::time::timeout(limit, sender.send_request(request)).await {
-        Ok(answer) => answer.map_err(broken),
+    match tokio::time::timeout(limit, asking.head()).await {
+        Ok(Ok(head)) => Ok(asking.answer(head, None)),
+        Ok(Err(error)) => Err(tell(Failure::Broken {
+            error,
+            is_stale: false,
+        })),
         Err(_) => Err(tell(Failure::Timeout(limit))),
     }
 }
 
-async fn pass_through(plan: &Plan, mut answer: http::Response<Incoming>, wire: Wire) -> io::Result<()> {
-    let upgraded = hyper::upgrade::on(&mut answer).await.map_err(io::Error::other)?;
+async fn pass_through(plan: &Plan, answer: Answer, wire: Wire) -> io::Result<()> {
+    let Some(mut link) = answer.body.into_link() else {
+        return Ok(());
+    };
     let parts = wire.into_parts();
     let (mut client, early) = (parts.io, parts.read_buf);
-    client.write_all(&switching_head(plan, answer.headers())).await?;
-    let mut upstream = TokioIo::new(upgraded);
-    upstream.write_all(&early).await?;
-    tokio::io::copy_bidirectional(&mut client, &mut upstream).await?;
+    client.write_all(&switching_head(plan, answer.response)).await?;
+    client.write_all(&link.buffer).await?;
+    link.stream.write_all(&early).await?;
+    tokio::io::copy_bidirectional(&mut client, &mut link.stream).await?;
     Ok(())
 }
 
-fn switching_head(plan: &Plan, headers: &http::HeaderMap) -> BytesMut {
-    let mut fields = actix_http::header::HeaderMap::new();
-    convert::answer_headers(headers, &mut fields, |name| !name.starts_with("x-served-"));
+fn switching_head(plan: &Plan, mut answer: Response<()>) -> BytesMut {
+    let fields = answer.headers_mut();
     fields.insert(SERVED_BY, plan.served_by());
     fields.insert(SERVED_WHY, plan.why.clone());
     let mut head = BytesMut::from(
         &b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n"[..],
     );
-    for (name, value) in &fields {
+    for (name, value) in answer.headers() {
         for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
             head.put_slice(part);
         }

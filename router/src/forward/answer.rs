@@ -12,10 +12,9 @@ use std::task::{Context, Poll};
 use actix_http::body::{BodySize, MessageBody};
 use actix_http::error::PayloadError;
 use bytes::{BufMut, Bytes, BytesMut};
-use http_body::{Body, Frame};
-use hyper::body::Incoming;
+use http_body::Frame;
 
-use super::pool::Lease;
+use super::incoming::{Framing, Incoming};
 use crate::shadow::capture::Capture;
 use crate::watch::Turn;
 
@@ -37,7 +36,6 @@ enum Content {
 struct Streamed {
     incoming: Incoming,
     framing: Framing,
-    lease: Option<Lease>,
     /// Present if the answer will be compared with the service's.
     capture: Option<Box<Capture>>,
     /// What remains to be written of a chunk: its data, then the end of its line.
@@ -48,17 +46,8 @@ struct Streamed {
     is_done: bool,
     /// The client has been told so.
     is_ended: bool,
-}
-
-/// How the end of a body is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Framing {
-    /// By its length.
-    Length(u64),
-    /// By a last chunk.
-    Chunked,
-    /// By the end of the connection.
-    Close,
+    /// How the upstream broke off, not told yet.
+    error: Option<io::Error>,
 }
 
 impl AnswerBody {
@@ -79,17 +68,17 @@ impl AnswerBody {
     }
 
     /// The upstream's body as it comes in.
-    pub fn streamed(incoming: Incoming, framing: Framing, lease: Option<Lease>, turn: Option<Turn>) -> Self {
+    pub fn streamed(incoming: Incoming, framing: Framing, turn: Option<Turn>) -> Self {
         let streamed = Streamed {
             incoming,
             framing,
-            lease,
             capture: None,
             chunk: None,
             must_end_line: false,
             trailers: BytesMut::new(),
             is_done: false,
             is_ended: false,
+            error: None,
         };
         Self {
             content: Content::Streamed(streamed),
@@ -167,6 +156,9 @@ impl AnswerBody {
 
 impl Streamed {
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, PayloadError>>> {
+        if let Some(error) = self.error.take() {
+            return Poll::Ready(Some(Err(PayloadError::Io(error))));
+        }
         if let Some(data) = self.chunk.take() {
             return Poll::Ready(Some(Ok(data)));
         }
@@ -184,7 +176,12 @@ impl Streamed {
                     self.poll_next(context)
                 }
             },
-            Some(Err(error)) => Poll::Ready(Some(Err(PayloadError::Io(error)))),
+            Some(Err(error)) => {
+                // actix throws away what it has not written yet when a body fails: it gets a turn to write first.
+                self.error = Some(error);
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
             None if self.framing == Framing::Chunked && !self.is_ended => {
                 self.is_ended = true;
                 Poll::Ready(Some(Ok(self.last_chunk())))
@@ -195,7 +192,7 @@ impl Streamed {
 
     fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         while !self.is_done {
-            match std::task::ready!(Pin::new(&mut self.incoming).poll_frame(context)) {
+            match std::task::ready!(self.incoming.poll_frame(context)) {
                 Some(Ok(frame)) => match frame.data_ref() {
                     Some(data) if data.is_empty() => {}
                     data => {
@@ -205,15 +202,9 @@ impl Streamed {
                         return Poll::Ready(Some(Ok(frame)));
                     }
                 },
-                Some(Err(error)) => {
-                    self.lease = None;
-                    return Poll::Ready(Some(Err(io::Error::other(error))));
-                }
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => {
                     self.is_done = true;
-                    if let Some(lease) = self.lease.take() {
-                        lease.give_back();
-                    }
                     if let Some(capture) = self.capture.take() {
                         capture.end();
                     }

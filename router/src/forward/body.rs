@@ -1,6 +1,6 @@
 //! The body of a request on its way from the client to the upstream.
 //!
-//! For hyper, which asks for one piece at a time. Nothing is collected: actix stops reading from the client once 32 KiB wait
+//! For [`super::send`], which asks for one piece at a time. Nothing is collected: actix stops reading from the client once 32 KiB wait
 //! to be taken, so a slow upstream slows the client down and memory stays bounded.
 
 use std::cell::{Cell, RefCell};
@@ -12,7 +12,6 @@ use actix_http::Payload;
 use actix_http::error::PayloadError;
 use bytes::Bytes;
 use futures_util::Stream;
-use http_body::{Body, Frame, SizeHint};
 
 use crate::clock::Clock;
 
@@ -148,34 +147,18 @@ impl Progress {
     }
 }
 
-impl Body for RequestBody {
-    type Data = Bytes;
-    type Error = PayloadError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, PayloadError>>> {
-        match self.get_mut() {
+impl RequestBody {
+    /// The next piece; `None` is the end.
+    pub fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, PayloadError>>> {
+        match self {
             Self::Empty => Poll::Ready(None),
-            Self::Client(body) => body
-                .poll_piece(context)
-                .map(|piece| piece.map(|piece| piece.map(Frame::data))),
+            Self::Client(body) => body.poll_piece(context),
         }
     }
 
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Empty => true,
-            Self::Client(body) => body.left == Some(0),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Empty => SizeHint::with_exact(0),
-            Self::Client(body) => body.left.map_or_else(SizeHint::default, SizeHint::with_exact),
-        }
+    /// Whether its length is not known beforehand.
+    pub fn is_chunked(&self) -> bool {
+        matches!(self, Self::Client(body) if body.left.is_none())
     }
 }
 
@@ -202,18 +185,30 @@ impl ClientBody {
         match &polled {
             Poll::Ready(Some(Ok(piece))) => {
                 self.progress.last.set(self.progress.clock.now());
-                self.left = self.left.map(|left| left.saturating_sub(piece.len() as u64));
                 self.taken += piece.len() as u64;
+                let length = piece.len() as u64;
+                match self.left.map(|left| left.checked_sub(length)) {
+                    // More than was declared would be taken for the next request.
+                    Some(None) => return self.fail(PayloadError::EncodingCorrupted),
+                    left => self.left = left.flatten(),
+                }
                 if let Some(most) = self.most.filter(|most| self.taken > *most) {
-                    self.progress.has_failed.set(true);
                     self.progress.too_long_for.set(Some(most));
-                    return Poll::Ready(Some(Err(PayloadError::Overflow)));
+                    return self.fail(PayloadError::Overflow);
                 }
             }
             Poll::Ready(Some(Err(_))) => self.progress.has_failed.set(true),
+            Poll::Ready(None) if self.left.is_some_and(|left| left > 0) => {
+                return self.fail(PayloadError::Incomplete(None));
+            }
             _ => {}
         }
         polled
+    }
+
+    fn fail(&self, error: PayloadError) -> Poll<Option<Result<Bytes, PayloadError>>> {
+        self.progress.has_failed.set(true);
+        Poll::Ready(Some(Err(error)))
     }
 }
 

@@ -9,7 +9,7 @@ use actix_http::header::HeaderMap as ActixHeaders;
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
-use http::{Method, StatusCode, Uri};
+use http::{Method, Uri};
 use http02::header as old;
 
 pub use self::http2::{from_http2, to_http2};
@@ -34,22 +34,23 @@ pub fn method(method: &http02::Method) -> Option<Method> {
     }
 }
 
-/// A status, if actix can write it.
-pub fn status(status: StatusCode) -> Option<http02::StatusCode> {
-    http02::StatusCode::from_u16(status.as_u16()).ok()
-}
-
-/// Which of a request's fields go on, apart from those that `wanted` declines.
-pub fn request_headers(from: &ActixHeaders, room: usize, wanted: impl Fn(&str) -> bool) -> HeaderMap {
-    let mut to = HeaderMap::with_capacity(from.len() + room);
+/// Hands on a request's end-to-end fields, apart from those that `wanted` declines.
+pub fn request_fields(from: &ActixHeaders, put: &mut impl FnMut(&str, &[u8]), wanted: impl Fn(&str) -> bool) {
     let named = Named::by(from.get_all(old::CONNECTION).map(old::HeaderValue::as_bytes));
     for (name, value) in from {
         let name = name.as_str();
-        if is_hop_by_hop(name) || name == "trailer" || named.contains(name) || !wanted(name) {
-            continue;
+        if !is_hop_by_hop(name) && name != "trailer" && !named.contains(name) && wanted(name) {
+            put(name, value.as_bytes());
         }
+    }
+}
+
+/// An answer's fields as the comparer has them.
+pub fn newer(from: &ActixHeaders) -> HeaderMap {
+    let mut to = HeaderMap::with_capacity(from.len());
+    for (name, value) in from {
         if let (Ok(name), Ok(value)) = (
-            HeaderName::from_bytes(name.as_bytes()),
+            HeaderName::from_bytes(name.as_str().as_bytes()),
             HeaderValue::from_bytes(value.as_bytes()),
         ) {
             to.append(name, value);
@@ -58,42 +59,43 @@ pub fn request_headers(from: &ActixHeaders, room: usize, wanted: impl Fn(&str) -
     to
 }
 
-/// Appends an answer's end-to-end fields to actix's.
-pub fn answer_headers(from: &HeaderMap, to: &mut ActixHeaders, wanted: impl Fn(&str) -> bool) {
-    let named = Named::by(
-        from.get_all(http::header::CONNECTION)
-            .iter()
-            .map(HeaderValue::as_bytes),
-    );
-    for (name, value) in from {
-        let name = name.as_str();
-        if is_hop_by_hop(name) || named.contains(name) || !wanted(name) {
+/// Appends an answer's end-to-end fields to actix's, as they stand in its head.
+pub fn answer_fields(from: &[httparse::Header<'_>], to: &mut ActixHeaders) {
+    let values = from
+        .iter()
+        .filter(|field| field.name.eq_ignore_ascii_case("connection"));
+    let named = Named::by(values.map(|field| field.value));
+    for field in from {
+        let (Ok(name), Ok(value)) = (
+            old::HeaderName::from_bytes(field.name.as_bytes()),
+            old::HeaderValue::from_bytes(field.value),
+        ) else {
             continue;
-        }
-        if let (Ok(name), Ok(value)) = (
-            old::HeaderName::from_bytes(name.as_bytes()),
-            old::HeaderValue::from_bytes(value.as_bytes()),
-        ) {
+        };
+        if !is_hop_by_hop(name.as_str()) && !named.contains(name.as_str()) {
             to.append(name, value);
         }
     }
 }
 
 /// The fields that `Connection` declares to be for this hop only.
-struct Named(Vec<String>);
+struct Named<'v>(Vec<&'v [u8]>);
 
-impl Named {
-    fn by<'v>(values: impl Iterator<Item = &'v [u8]>) -> Self {
+impl<'v> Named<'v> {
+    fn by(values: impl Iterator<Item = &'v [u8]>) -> Self {
         let tokens = values.flat_map(|value| value.split(|byte| *byte == b','));
-        let names = tokens.map(|token| String::from_utf8_lossy(token.trim_ascii()).to_ascii_lowercase());
         // A sender may not declare these, and dropping them would break the message.
-        let may_go =
-            |name: &String| !matches!(name.as_str(), "host" | "content-length" | "close" | "keep-alive");
-        Self(names.filter(may_go).collect())
+        let may_go = |name: &&[u8]| {
+            let kept: [&[u8]; 4] = [b"keep-alive", b"close", b"host", b"content-length"];
+            !kept.iter().any(|kept| name.eq_ignore_ascii_case(kept))
+        };
+        Self(tokens.map(<[u8]>::trim_ascii).filter(may_go).collect())
     }
 
     fn contains(&self, name: &str) -> bool {
-        self.0.iter().any(|known| known == name)
+        self.0
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(name.as_bytes()))
     }
 }
 
@@ -118,25 +120,24 @@ mod tests {
 
     #[test]
     fn hop_by_hop_fields_stay_behind_and_repeated_ones_go_on() {
-        let mut from = HeaderMap::new();
-        for (name, value) in [
-            ("connection", "close, X-Hop"),
+        let fields: Vec<httparse::Header<'_>> = [
+            ("Connection", "close, X-Hop"),
             ("connection", "x-other , content-length"),
             ("x-hop", "1"),
-            ("x-other", "1"),
+            ("X-Other", "1"),
             ("keep-alive", "timeout=5"),
-            ("content-length", "3"),
+            ("Content-Length", "3"),
             ("set-cookie", "a=1"),
-            ("set-cookie", "b=2"),
-            ("x-latin", "caf\u{e9}"),
-        ] {
-            from.append(
-                HeaderName::from_static(name),
-                HeaderValue::from_bytes(value.as_bytes()).unwrap(),
-            );
-        }
+            ("Set-Cookie", "b=2"),
+        ]
+        .iter()
+        .map(|(name, value)| httparse::Header {
+            name,
+            value: value.as_bytes(),
+        })
+        .collect();
         let mut to = ActixHeaders::new();
-        answer_headers(&from, &mut to, |name| name != "x-latin");
+        answer_fields(&fields, &mut to);
         let mut names: Vec<String> = to.iter().map(|(name, _)| name.to_string()).collect();
         names.sort();
         assert_eq!(names, ["content-length", "set-cookie", "set-cookie"]);

@@ -6,7 +6,7 @@
 
 use actix_http::RequestHead;
 use actix_http::header::HeaderMap as ActixHeaders;
-use http::header::{FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE, VIA};
+use http::header::HeaderValue;
 
 use super::convert;
 use crate::client;
@@ -14,56 +14,57 @@ use crate::config::{HostPolicy, Settings, Upstream};
 use crate::identity::Identity;
 use crate::origin::{Origin, node};
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-
-/// The head for an upstream.
+/// Hands the fields of an upstream's head to `put`, one by one, names in lower case.
 pub fn outbound(
     head: &RequestHead,
     upstream: &Upstream,
     origin: &Origin,
     identity: &Identity,
     settings: &Settings,
-) -> HeaderMap {
+    mut put: impl FnMut(&str, &[u8]),
+) {
     let from = &head.headers;
     let trusted = client::is_trusted(origin.peer, &settings.trusted_proxies);
     let traced = identity.traceparent.is_none();
-    let mut to = convert::request_headers(from, 9, |name| match name {
-        "host" | "x-request-id" | "forwarded" | "x-forwarded-for" | "x-forwarded-host"
+    let host = match (settings.host, &origin.host_value) {
+        (HostPolicy::Preserve, Some(host)) => host.as_bytes(),
+        (HostPolicy::Preserve, None) | (HostPolicy::Upstream, _) => upstream.authority.as_bytes(),
+    };
+    put("host", host);
+    convert::request_fields(from, &mut put, |name| match name {
+        "host" | "via" | "x-request-id" | "forwarded" | "x-forwarded-for" | "x-forwarded-host"
         | "x-forwarded-proto" => false,
         "x-real-ip" => trusted,
         "traceparent" | "tracestate" => traced,
         _ => (trusted || !name.starts_with("x-forwarded-")) && !imitates(name),
     });
-    let own_host = || HeaderValue::from_str(&upstream.authority).ok();
-    let host = match settings.host {
-        HostPolicy::Preserve => origin.host_value.clone().or_else(own_host),
-        HostPolicy::Upstream => own_host(),
-    };
-    insert(&mut to, HOST, host);
     if trusted {
-        continue_forwarded(&mut to, from, origin);
+        continue_forwarded(from, origin, &mut put);
     } else {
-        to.insert(X_FORWARDED_FOR, origin.forwarded_for.clone());
-        to.insert(X_FORWARDED_PROTO, origin.forwarded_proto.clone());
-        insert(&mut to, X_FORWARDED_HOST, origin.host_value.clone());
-        to.insert(FORWARDED, origin.forwarded.clone());
+        put("x-forwarded-for", origin.forwarded_for.as_bytes());
+        put("x-forwarded-proto", origin.forwarded_proto.as_bytes());
+        if let Some(host) = &origin.host_value {
+            put("x-forwarded-host", host.as_bytes());
+        }
+        put("forwarded", origin.forwarded.as_bytes());
     }
-    to.insert(X_REQUEST_ID, identity.request_id.clone());
-    insert(&mut to, TRACEPARENT, identity.traceparent.clone());
-    let version = match head.version {
-        http02::Version::HTTP_10 => "1.0 banyan",
-        http02::Version::HTTP_2 => "2.0 banyan",
-        _ => "1.1 banyan",
-    };
-    to.append(VIA, HeaderValue::from_static(version));
+    put("x-request-id", identity.request_id.as_bytes());
+    if let Some(traceparent) = &identity.traceparent {
+        put("traceparent", traceparent.as_bytes());
+    }
+    // The last hop stands last.
+    from.get_all("via").for_each(|value| put("via", value.as_bytes()));
+    put(
+        "via",
+        match head.version {
+            http02::Version::HTTP_10 => b"1.0 banyan",
+            http02::Version::HTTP_2 => b"2.0 banyan",
+            _ => b"1.1 banyan",
+        },
+    );
     if says(from, "te", "trailers") {
-        to.insert(TE, HeaderValue::from_static("trailers"));
+        put("te", b"trailers");
     }
-    to
 }
 
 /// Whether a name becomes one of those that are ours to say, or that frame a message, where `_` and `-` are the same: CGI
@@ -89,24 +90,19 @@ pub fn says(headers: &ActixHeaders, name: &str, member: &str) -> bool {
 }
 
 /// Adds this hop to what a trusted proxy has said.
-fn continue_forwarded(to: &mut HeaderMap, from: &ActixHeaders, origin: &Origin) {
+fn continue_forwarded(from: &ActixHeaders, origin: &Origin, put: &mut impl FnMut(&str, &[u8])) {
     let said_for = joined(from, "x-forwarded-for");
-    insert(to, X_FORWARDED_FOR, with_last(&said_for, &origin.forwarded_for));
-    let said = |name| {
-        HeaderValue::from_str(&joined(from, name))
-            .ok()
-            .filter(|value| !value.is_empty())
+    put("x-forwarded-for", &with_last(&said_for, &origin.forwarded_for));
+    let mut said = |name, ours: Option<&HeaderValue>| {
+        let said = joined(from, name);
+        match (said.is_empty(), ours) {
+            (false, _) => put(name, said.as_bytes()),
+            (true, Some(ours)) => put(name, ours.as_bytes()),
+            (true, None) => {}
+        }
     };
-    insert(
-        to,
-        X_FORWARDED_PROTO,
-        said("x-forwarded-proto").or_else(|| Some(origin.forwarded_proto.clone())),
-    );
-    insert(
-        to,
-        X_FORWARDED_HOST,
-        said("x-forwarded-host").or_else(|| origin.host_value.clone()),
-    );
+    said("x-forwarded-proto", Some(&origin.forwarded_proto));
+    said("x-forwarded-host", origin.host_value.as_ref());
     let mut before = joined(from, "forwarded");
     if before.is_empty() {
         // A proxy that speaks the older dialect only: say the same in the newer one.
@@ -116,7 +112,7 @@ fn continue_forwarded(to: &mut HeaderMap, from: &ActixHeaders, origin: &Origin) 
             .collect::<Vec<_>>()
             .join(", ");
     }
-    insert(to, FORWARDED, with_last(&before, &origin.forwarded));
+    put("forwarded", &with_last(&before, &origin.forwarded));
 }
 
 fn joined(headers: &ActixHeaders, name: &str) -> String {
@@ -127,15 +123,11 @@ fn joined(headers: &ActixHeaders, name: &str) -> String {
     values.join(", ")
 }
 
-fn with_last(said: &str, last: &HeaderValue) -> Option<HeaderValue> {
-    if said.is_empty() {
-        return Some(last.clone());
+fn with_last(said: &str, last: &HeaderValue) -> Vec<u8> {
+    let mut all = said.as_bytes().to_vec();
+    if !all.is_empty() {
+        all.extend_from_slice(b", ");
     }
-    HeaderValue::from_str(&format!("{said}, {}", last.to_str().unwrap_or_default())).ok()
-}
-
-fn insert(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
-    if let Some(value) = value {
-        headers.insert(name, value);
-    }
+    all.extend_from_slice(last.as_bytes());
+    all
 }

@@ -1,37 +1,38 @@
 //! One connection to an upstream.
 //!
-//! For the pool. hyper owns the stream and runs the protocol on a task of its own; the pool keeps a second handle, to ask
-//! the kernel whether the other side has hung up before a request is entrusted to it that could not be sent again.
+//! For the pool and for [`super::Forwarder`]. A link is a socket and the bytes that have been read from it and not been
+//! understood yet; [`super::send`] writes to it, [`super::head`] and [`super::incoming`] make sense of what comes back.
+//! Nobody waits on an idle link: whether the other side has hung up meanwhile is asked when it is taken.
 
-use std::cell::{Cell, RefCell};
 use std::io;
 use std::mem::MaybeUninit;
-use std::pin::Pin;
-use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
+use bytes::BytesMut;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
-use super::body::RequestBody;
 use crate::config::Upstream;
 
-/// Upstreams may send longer heads than clients may.
-const MAX_ANSWER_HEADERS: usize = 256;
-/// How much of a message is held at a time, per direction; also the longest head of an answer.
-const BUFFER: usize = 64 * 1024;
+/// Room for a head and the beginning of a body, which is all of most answers.
+pub const SMALL: usize = 4 * 1024;
+/// How much of a long body is read at a time; also the longest head of an answer.
+pub const LARGE: usize = 64 * 1024;
 
 /// A connection on which requests can be sent, one at a time.
 #[derive(Debug)]
 pub struct Link {
-    /// hyper's end of it.
-    pub sender: SendRequest<RequestBody>,
-    stream: Rc<RefCell<TcpStream>>,
-    received: Rc<Cell<u64>>,
+    /// The socket.
+    pub stream: TcpStream,
+    /// What has been read and not been taken.
+    pub buffer: BytesMut,
+    /// Whether anything has arrived since the request was begun.
+    pub has_heard: bool,
+    /// Whether the buffer has grown for a long body.
+    is_grown: bool,
 }
 
 /// Why no connection was made.
@@ -43,116 +44,62 @@ pub enum ConnectError {
     /// It took too long.
     #[error("did not accept a connection within {0:?}")]
     Timeout(Duration),
-    /// The protocol could not begin.
-    #[error("broke off at once: {0}")]
-    Handshake(#[from] hyper::Error),
-}
-
-struct Stream {
-    stream: Rc<RefCell<TcpStream>>,
-    received: Rc<Cell<u64>>,
-}
-
-/// Opens a plain TCP connection.
-pub async fn connect(upstream: &Upstream, limit: Duration) -> Result<TcpStream, ConnectError> {
-    let connecting = TcpStream::connect((upstream.host.as_str(), upstream.port));
-    let stream = tokio::time::timeout(limit, connecting)
-        .await
-        .map_err(|_| ConnectError::Timeout(limit))??;
-    stream.set_nodelay(true)?;
-    Ok(stream)
 }
 
 impl Link {
-    /// Opens a connection and starts its protocol task.
-    pub async fn open(upstream: &Upstream, limit: Duration) -> Result<Self, ConnectError> {
-        let stream = Rc::new(RefCell::new(connect(upstream, limit).await?));
-        let received = Rc::new(Cell::new(0));
-        let io = Stream {
-            stream: Rc::clone(&stream),
-            received: Rc::clone(&received),
-        };
-        let (sender, connection) = http1::Builder::new()
-            .max_headers(MAX_ANSWER_HEADERS)
-            .max_buf_size(BUFFER)
-            .handshake(TokioIo::new(io))
-            .await?;
-        tokio::task::spawn_local(async move {
-            // How it ended is told to whoever waits for an answer; an idle connection may end as it likes.
-            let _ended = connection.await;
-        });
-        Ok(Self {
-            sender,
+    /// Opens a plain TCP connection.
+    pub async fn open(upstream: &Upstream, limit: Duration) -> Result<Box<Self>, ConnectError> {
+        let connecting = TcpStream::connect((upstream.host.as_str(), upstream.port));
+        let stream = tokio::time::timeout(limit, connecting)
+            .await
+            .map_err(|_| ConnectError::Timeout(limit))??;
+        stream.set_nodelay(true)?;
+        Ok(Box::new(Self {
             stream,
-            received,
-        })
+            buffer: BytesMut::new(),
+            has_heard: false,
+            is_grown: false,
+        }))
     }
 
-    /// How many bytes have arrived on it so far.
-    pub fn received(&self) -> u64 {
-        self.received.get()
-    }
-
-    /// Whether a request can be sent on it, as far as this side knows.
-    pub fn is_ready(&self) -> bool {
-        self.sender.is_ready()
-    }
-
-    /// Whether this side knows that it has ended.
-    pub fn is_closed(&self) -> bool {
-        self.sender.is_closed()
-    }
-
-    /// Asks the kernel whether the other side has hung up. An idle connection has nothing to say, so anything that can be
-    /// read, the end above all, means that it is of no use.
-    pub fn is_alive(&self) -> bool {
-        let stream = self.stream.borrow();
-        let mut byte = [MaybeUninit::uninit()];
-        let peeked = SockRef::from(&*stream).peek(&mut byte);
-        matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
-    }
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let polled = Pin::new(&mut *self.stream.borrow_mut()).poll_read(context, buffer);
-        let count = buffer.filled().len() - before;
-        self.received.set(self.received.get() + count as u64);
+    /// Reads what is there; 0 is the end. `room` is how much is expected.
+    pub fn poll_fill(&mut self, context: &mut Context<'_>, room: usize) -> Poll<io::Result<usize>> {
+        // Pieces hold on to the buffer that they were cut from, so it is used up before there is a new one.
+        if self.buffer.capacity() - self.buffer.len() < SMALL {
+            let room = if self.is_grown { LARGE } else { room };
+            self.buffer.reserve(room);
+            self.is_grown |= room > SMALL;
+        }
+        let polled = pin!(self.stream.read_buf(&mut self.buffer)).poll(context);
+        if let Poll::Ready(Ok(1..)) = &polled {
+            self.has_heard = true;
+        }
         polled
     }
-}
 
-impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.stream.borrow_mut()).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match slices {
-            // Most requests are a head and nothing more, for which the plain call is the cheaper one.
-            [head] => self.poll_write(context, head),
-            _ => Pin::new(&mut *self.stream.borrow_mut()).poll_write_vectored(context, slices),
+    /// Makes it ready to be idle, and tells whether it can be: what the last answer left behind belongs to nobody.
+    pub fn rest(&mut self) -> bool {
+        if self.is_grown {
+            self.buffer = BytesMut::new();
+            self.is_grown = false;
         }
+        self.has_heard = false;
+        self.buffer.is_empty()
     }
 
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.stream.borrow_mut()).poll_flush(context)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.stream.borrow_mut()).poll_shutdown(context)
+    /// Whether the other side has hung up, as far as can be told. An idle connection has nothing to say, so anything that
+    /// can be read, the end above all, means that it is of no use. The runtime knows of news without asking the kernel;
+    /// what it knows is looked at in the kernel, and with `must_live` the kernel is asked in any case.
+    pub fn is_alive(&self, must_live: bool) -> bool {
+        let has_news = self
+            .stream
+            .poll_read_ready(&mut Context::from_waker(Waker::noop()))
+            .is_ready();
+        if !has_news && !must_live {
+            return true;
+        }
+        let mut byte = [MaybeUninit::uninit()];
+        let peeked = SockRef::from(&self.stream).peek(&mut byte);
+        matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 }

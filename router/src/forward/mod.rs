@@ -1,11 +1,13 @@
-//! The one seam to the HTTP client: a request goes in, an upstream's answer comes out.
+//! The one seam to the upstreams: a request goes in, an upstream's answer comes out.
 //!
-//! For [`crate::exchange`]. hyper's `client::conn::http1` carries it, over a [`pool::Pool`] that each worker has to itself.
+//! For [`crate::exchange`]. HTTP/1.1 is spoken here by our own hand, over a [`pool::Pool`] that each worker has to itself: a
+//! request is written as text into the socket and the answer read from it, in the task of the client's connection, with no
+//! other task and no queue between them (decision 23 says why and what it costs).
 //!
-//! When is a request sent again? Only when that cannot do it twice: (1) it never reached a connection, which hyper tells by
-//! handing it back; (2) it has no body and an idempotent method, and a connection that had been idle broke before the first
-//! byte of an answer, which is what a server does that closed it meanwhile. Then once, on a fresh connection. For every
-//! other request the kernel is asked first whether the idle connection still stands.
+//! When is a request sent again? Only when that cannot do it twice: (1) not a byte of it was taken by the kernel; (2) it has
+//! no body and an idempotent method, and a connection that had been idle broke before the first byte of an answer, which is
+//! what a server does that closed it meanwhile. Then once, on a fresh connection. For every other request the kernel is
+//! asked first whether the idle connection still stands.
 //!
 //! What does not get through as it would directly: trailers of a *request* (actix's decoder drops them; those of an answer
 //! are passed on), informational answers other than `100 Continue` (actix cannot write them), the order of fields with
@@ -13,23 +15,27 @@
 //! sending side after the request counts as gone, since it cannot be told from one that is.
 
 pub mod answer;
+pub mod ask;
 pub mod body;
+mod chunks;
 pub mod convert;
+pub mod head;
 pub mod headers;
+pub mod incoming;
 pub mod link;
 pub mod pool;
+pub mod send;
 
 use std::future::Future;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use http::{Request, Response};
-use hyper::body::Incoming;
-
+use self::ask::{Answer, Asking, Breach};
 use self::body::{Progress, RequestBody};
 use self::link::{ConnectError, Link};
-use self::pool::{Lease, Pool, Shelf};
+use self::pool::{Pool, Shelf};
+use self::send::Outbound;
 use crate::clock::{Clock, TICK};
 use crate::config::{Settings, Upstream};
 
@@ -72,8 +78,8 @@ pub enum Failure {
     /// The connection broke before the head of an answer.
     #[error("broke off before it had answered: {error}")]
     Broken {
-        /// What hyper says.
-        error: hyper::Error,
+        /// How.
+        error: Breach,
         /// It was an idle connection, and not a byte came back.
         is_stale: bool,
     },
@@ -97,15 +103,15 @@ impl Forwarder {
     pub async fn send(
         &self,
         upstream: &Upstream,
-        request: Request<RequestBody>,
+        outbound: Outbound,
         caution: Caution,
         settings: &Settings,
         limit: Duration,
-    ) -> Result<(Response<Incoming>, Lease), Failure> {
+    ) -> Result<Answer, Failure> {
         let shelf = self.pool.shelf(upstream);
         // Awaited where it is made: kept in a variable first, all of it would be moved once more.
         let outcome = self
-            .try_send(&shelf, upstream, request, caution, settings, limit)
+            .try_send(&shelf, upstream, outbound, caution, settings, limit)
             .await;
         match &outcome {
             Ok(_) => shelf.note_success(upstream),
@@ -113,48 +119,40 @@ impl Forwarder {
             Err(Failure::ClientGone | Failure::BodyTooLong(_) | Failure::Broken { is_stale: true, .. }) => {}
             Err(failure) => shelf.note_failure(upstream, failure),
         }
-        outcome.map(|(answer, link)| (answer, shelf.lease(link)))
+        outcome
     }
 
     async fn try_send(
         &self,
-        shelf: &Shelf,
+        shelf: &Rc<Shelf>,
         upstream: &Upstream,
-        mut request: Request<RequestBody>,
+        mut outbound: Outbound,
         caution: Caution,
         settings: &Settings,
         limit: Duration,
-    ) -> Result<(Response<Incoming>, Link), Failure> {
-        let progress = match request.body() {
+    ) -> Result<Answer, Failure> {
+        let progress = match &outbound.body {
             RequestBody::Client(body) => Some(Rc::clone(body.progress())),
             RequestBody::Empty => None,
         };
         let mut attempt = 1;
         loop {
-            let (mut link, reused) = self.link(shelf, upstream, caution, settings).await?;
-            let received = link.received();
-            let sending = link.sender.try_send_request(request);
-            let mut error = match self.in_time(sending, progress.as_deref(), limit).await {
-                Some(Ok(answer)) => return Ok((answer, link)),
+            let (link, reused) = self.link(shelf, upstream, caution, settings).await?;
+            let mut asking = Asking::new(link, outbound);
+            let asked = self.in_time(asking.head(), progress.as_deref(), limit).await;
+            let error = match asked {
+                Some(Ok(head)) => return Ok(asking.answer(head, Some(Rc::clone(shelf)))),
                 Some(Err(error)) => error,
                 None => return Err(Failure::Timeout(limit)),
             };
-            match error.take_message() {
-                Some(unsent) if attempt < MOST_ATTEMPTS => request = unsent,
-                _ if progress
-                    .as_ref()
-                    .is_some_and(|progress| progress.has_client_failed()) =>
-                {
-                    let too_long = progress.and_then(|progress| progress.too_long_for());
-                    return Err(too_long.map_or(Failure::ClientGone, Failure::BodyTooLong));
-                }
-                _ => {
-                    let is_stale = reused && link.received() == received;
-                    return Err(Failure::Broken {
-                        error: error.into_error(),
-                        is_stale,
-                    });
-                }
+            if let Some(progress) = progress.as_ref().filter(|progress| progress.has_client_failed()) {
+                let too_long = progress.too_long_for();
+                return Err(too_long.map_or(Failure::ClientGone, Failure::BodyTooLong));
+            }
+            let is_stale = reused && !asking.has_heard();
+            match asking.unsent() {
+                Some(unsent) if attempt < MOST_ATTEMPTS => outbound = unsent,
+                _ => return Err(Failure::Broken { error, is_stale }),
             }
             attempt += 1;
         }
@@ -166,7 +164,7 @@ impl Forwarder {
         upstream: &Upstream,
         caution: Caution,
         settings: &Settings,
-    ) -> Result<(Link, bool), Failure> {
+    ) -> Result<(Box<Link>, bool), Failure> {
         let must_live = caution == Caution::Once;
         let idle = match caution {
             Caution::Fresh => None,

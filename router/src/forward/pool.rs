@@ -32,15 +32,8 @@ pub struct Shelf {
 
 #[derive(Debug)]
 struct Idle {
-    link: Link,
+    link: Box<Link>,
     since: u64,
-}
-
-/// A connection in use, which goes back to its shelf when its answer has been read to the end.
-#[derive(Debug)]
-pub struct Lease {
-    shelf: Rc<Shelf>,
-    link: Link,
 }
 
 impl Pool {
@@ -77,7 +70,7 @@ impl Pool {
             shelf
                 .idle
                 .borrow_mut()
-                .retain(|idle| in_use && !self.clock.is_past(idle.since, limit) && !idle.link.is_closed());
+                .retain(|idle| in_use && !self.clock.is_past(idle.since, limit) && idle.link.is_alive(false));
             in_use
         });
     }
@@ -85,34 +78,27 @@ impl Pool {
 
 impl Shelf {
     /// An idle connection, if there is one. With `must_live` the kernel is asked whether it still stands.
-    pub fn take(&self, limit: Duration, must_live: bool) -> Option<Link> {
+    pub fn take(&self, limit: Duration, must_live: bool) -> Option<Box<Link>> {
         let mut idle = self.idle.borrow_mut();
-        let mut at = idle.len();
-        while at > 0 {
-            at -= 1;
-            if self.clock.is_past(idle[at].since, limit) {
-                idle.drain(..=at);
+        while let Some(Idle { link, since }) = idle.pop() {
+            if self.clock.is_past(since, limit) {
+                // Those below have been idle for longer.
+                idle.clear();
                 return None;
             }
-            if idle[at].link.is_closed() {
-                idle.remove(at);
-                continue;
-            }
-            // Still busy with the end of its last exchange: leave it for later.
-            if !idle[at].link.is_ready() {
-                continue;
-            }
-            let taken = idle.remove(at).link;
-            if !must_live || taken.is_alive() {
-                return Some(taken);
+            if link.is_alive(must_live) {
+                return Some(link);
             }
         }
         None
     }
 
-    /// A lease on a connection that was taken from here, or will be put here.
-    pub fn lease(self: Rc<Self>, link: Link) -> Lease {
-        Lease { shelf: self, link }
+    /// Keeps a connection for the next request, unless the last answer has left something on it.
+    pub fn put(&self, mut link: Box<Link>) {
+        if link.rest() {
+            let since = self.clock.now();
+            self.idle.borrow_mut().push(Idle { link, since });
+        }
     }
 
     /// Notes that an exchange failed, and logs if that is news.
@@ -132,19 +118,6 @@ impl Shelf {
     pub fn note_success(&self, upstream: &Upstream) {
         if self.is_failing.replace(false) {
             tracing::info!(upstream = upstream.name, "upstream answers again");
-        }
-    }
-}
-
-impl Lease {
-    /// Gives the connection back for the next request.
-    pub fn give_back(self) {
-        if !self.link.is_closed() {
-            let since = self.shelf.clock.now();
-            self.shelf.idle.borrow_mut().push(Idle {
-                link: self.link,
-                since,
-            });
         }
     }
 }

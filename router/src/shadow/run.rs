@@ -133,7 +133,9 @@ impl Bench {
             self.findings.served(draft, status, took);
         }
         let answer = fetched.map_err(|failure| failure.word(side))?;
-        draft.snapshot.heed(Some(draft.route), upstream, &answer.headers);
+        draft.snapshot.heed(Some(draft.route), upstream, |name| {
+            answer.headers.get(name).and_then(|value| value.to_str().ok())
+        });
         Ok(answer)
     }
 
