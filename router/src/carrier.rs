@@ -1,6 +1,6 @@
 //! What carries a client's bytes: TCP, or TLS over it.
 //!
-//! For [`crate::stream`] and [`crate::http2`]. An enum rather than a trait object: the plain port pays for a comparison.
+//! For [`crate::http1`] and [`crate::http2`]. An enum rather than a trait object: the plain port pays for a comparison.
 
 use std::io;
 use std::pin::Pin;
@@ -24,6 +24,14 @@ impl Carrier {
     pub fn is_secure(&self) -> bool {
         matches!(self, Self::Tls(_))
     }
+
+    /// Whether it is worth to try to read, as far as can be told without trying.
+    pub fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(stream) => stream.poll_read_ready(context),
+            Self::Tls(_) => Poll::Ready(Ok(())),
+        }
+    }
 }
 
 impl AsyncRead for Carrier {
@@ -44,6 +52,17 @@ impl AsyncWrite for Carrier {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write_vectored(context, slices),
         }
     }
 

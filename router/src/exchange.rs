@@ -3,13 +3,12 @@
 //! For the server, once per request. The head decides ([`crate::plan`]), the forwarder sends, and this file makes of what
 //! comes back what the client is owed: the upstream's answer with our two headers, or a problem that says what went wrong.
 
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use actix_http::body::BodySize;
-use actix_http::{ConnectionType, HttpMessage, Payload, Request, RequestHead, Response};
+use actix_http::{ConnectionType, Payload, Request, RequestHead, Response};
 use http02::header::{
     CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE, TRANSFER_ENCODING,
 };
@@ -17,7 +16,6 @@ use http02::header::{
 use crate::attempt;
 use crate::clock::Clock;
 use crate::config::Upstream;
-use crate::expect::Begun;
 use crate::forward::answer::AnswerBody;
 use crate::forward::ask::Answer;
 use crate::forward::body::{ClientBody, RequestBody};
@@ -35,16 +33,16 @@ pub(crate) const SERVED_BY: HeaderName = HeaderName::from_static("x-served-by");
 pub(crate) const SERVED_WHY: HeaderName = HeaderName::from_static("x-served-why");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Serves a request.
-pub async fn serve(worker: Rc<Worker>, mut request: Request) -> Result<Response<AnswerBody>, Infallible> {
-    let begun = request.extensions_mut().remove::<Begun>();
-    if let Some(begun) = begun {
-        return Ok(begun.go_on(request.take_payload()).await);
-    }
-    let turn = begin(&request);
-    let mut plan = match worker.plan(&request) {
+/// Serves a request. `connection` is the one that it came on, unless that is shared with others at the same time.
+pub async fn serve(
+    worker: &Rc<Worker>,
+    mut request: Request,
+    connection: Option<&Rc<Connection>>,
+) -> Response<AnswerBody> {
+    let turn = connection.map(Connection::begin);
+    let mut plan = match worker.plan(&request, connection) {
         Ok(plan) => plan,
-        Err(refused) => return Ok(refuse(&refused, turn)),
+        Err(refused) => return refuse(&refused, turn),
     };
     let payload = request.take_payload();
     let body = request_body(
@@ -54,22 +52,22 @@ pub async fn serve(worker: Rc<Worker>, mut request: Request) -> Result<Response<
         plan.settings().edge.max_body_bytes,
     );
     let caution = caution(request.method(), &body);
-    let draft = shadow_draft(&worker, &plan, request.head(), &body);
+    let draft = shadow_draft(worker, &plan, request.head(), &body);
     let began = Instant::now();
     let limit = plan.settings().edge.request_timeout;
     // A future that is handed on is moved, and this one is large: it is awaited where it is made, or boxed.
     let outcome = match limit {
-        None => attempt::ask(&worker, &mut plan, request.head(), body, caution).await,
+        None => attempt::ask(worker, &mut plan, request.head(), body, caution).await,
         Some(limit) => {
-            let asking = Box::pin(attempt::ask(&worker, &mut plan, request.head(), body, caution));
+            let asking = Box::pin(attempt::ask(worker, &mut plan, request.head(), body, caution));
             in_time(&worker.clock, limit, asking).await
         }
     };
     let Some(mut draft) = draft else {
-        return Ok(answer(&plan, outcome, turn));
+        return answer(&plan, outcome, turn);
     };
     draft.took = began.elapsed();
-    Ok(answer_and_capture(worker, &plan, outcome, turn, draft))
+    answer_and_capture(Rc::clone(worker), &plan, outcome, turn, draft)
 }
 
 /// Waits for an answer, but not beyond the time for the whole exchange. The watch ends what has begun to be answered.
@@ -123,11 +121,6 @@ fn answer_and_capture(
         body.capture(capture);
         body
     })
-}
-
-/// Marks the client's connection as busy until the answer has been written.
-pub(crate) fn begin(request: &Request) -> Option<Turn> {
-    request.conn_data::<Rc<Connection>>().map(Connection::begin)
 }
 
 /// What the upstream is sent as a body: as much as the head announces.

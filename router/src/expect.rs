@@ -1,6 +1,6 @@
 //! `Expect: 100-continue`, as if the client spoke with the upstream directly.
 //!
-//! For the server, which calls this before [`crate::exchange::serve`] for such requests. The head goes to the upstream while
+//! For [`crate::http1`], which calls this in place of [`crate::exchange::serve`] for such requests. The head goes to the upstream while
 //! the client still holds its body back. If the upstream says `100 Continue`, so do we, and the body flows; if it answers at
 //! once, the client gets that answer and never sends the body. An upstream that does neither within a second does not know
 //! the custom, and the body is asked for, as clients then do themselves.
@@ -10,15 +10,15 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use actix_http::body::BoxBody;
-use actix_http::{HttpMessage, Payload, Request, Response};
+use actix_http::{Payload, Request, Response};
 use tokio::sync::Notify;
 
 use crate::attempt;
-use crate::exchange::{answer, begin, content_length, outcome_of, refuse};
+use crate::exchange::{answer, content_length, outcome_of, refuse};
 use crate::forward::Caution;
 use crate::forward::answer::AnswerBody;
 use crate::forward::body::{ClientBody, Gate, RequestBody};
+use crate::watch::Connection;
 use crate::worker::Worker;
 
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -47,16 +47,17 @@ impl Begun {
 }
 
 /// Asks the upstream. `Ok` lets the client send its body, `Err` is the answer without it.
-pub async fn ask(worker: Rc<Worker>, mut request: Request) -> Result<Request, Response<BoxBody>> {
-    if matches!(request.payload(), Payload::None) {
-        // There is nothing that the client could hold back, and nothing to ask for.
-        return Ok(request);
-    }
-    let turn = begin(&request);
-    let plan = match worker.plan(&request) {
+pub async fn ask(
+    worker: &Rc<Worker>,
+    request: &Request,
+    connection: &Rc<Connection>,
+) -> Result<Begun, Response<AnswerBody>> {
+    let turn = Some(connection.begin());
+    let plan = match worker.plan(request, Some(connection)) {
         Ok(plan) => plan,
-        Err(refused) => return Err(refuse(&refused, turn).map_into_boxed_body()),
+        Err(refused) => return Err(refuse(&refused, turn)),
     };
+    let worker = Rc::clone(worker);
     let gate = GateKeeper(Rc::default());
     let length = content_length(request.head());
     let body = ClientBody::gated(&gate.0, length, &worker.clock).at_most(plan.settings().edge.max_body_bytes);
@@ -75,10 +76,8 @@ pub async fn ask(worker: Rc<Worker>, mut request: Request) -> Result<Request, Re
         answer(&plan, outcome_of(upstream, sent), turn)
     });
     tokio::select! {
-        early = &mut answer => return Err(early.map_into_boxed_body()),
-        () = go.notified() => {}
-        () = tokio::time::sleep(PATIENCE) => {}
+        early = &mut answer => Err(early),
+        () = go.notified() => Ok(Begun { gate, answer }),
+        () = tokio::time::sleep(PATIENCE) => Ok(Begun { gate, answer }),
     }
-    request.extensions_mut().insert(Begun { gate, answer });
-    Ok(request)
 }

@@ -140,10 +140,10 @@ async fn exchange_one(
 ) -> Result<http::Response<Outgoing>, Infallible> {
     let activity = Rc::clone(&stream.activity);
     let response = match from_http2(request, peer, move || activity.moved()) {
-        Ok(request) => exchange::serve(worker, request).await,
-        Err(detail) => Ok(exchange::refuse(&Refused::malformed(detail), None)),
+        Ok(request) => exchange::serve(&worker, request, None).await,
+        Err(detail) => exchange::refuse(&Refused::malformed(detail), None),
     };
-    response.map(|response| to_http2(response).map(|body| Outgoing { body, stream }))
+    Ok(to_http2(response).map(|body| Outgoing { body, stream }))
 }
 
 impl Activity {

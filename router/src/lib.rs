@@ -6,8 +6,8 @@
 //! # The life of a request
 //!
 //! 1. [`clients`] has accepted a connection on one of its worker threads; [`watch`] keeps an eye on it, so that a client who
-//!    stands still is cut off. Its bytes come through [`stream`], in the clear or by [`tls`], and [`strict`] stops at what
-//!    could be read in two ways. actix-http reads the head; [`http2`] hands requests over in the same form.
+//!    stands still is cut off. Its bytes come in the clear or by [`tls`], and [`strict`] stops at what could be read in two
+//!    ways. [`http1`] reads the head; [`http2`] hands requests over in the same form.
 //! 2. [`exchange::serve`] begins. [`expect`] comes before it if the client waits for `100 Continue`; [`upgrade`] takes its
 //!    place if the client wants to leave HTTP.
 //! 3. [`plan::Plan::make`] takes the current [`snapshot`] (one for the whole request, whatever is reloaded meanwhile), names
@@ -53,6 +53,7 @@ pub mod expect;
 pub mod form;
 pub mod forward;
 pub mod handover;
+pub mod http1;
 pub mod http2;
 pub mod identity;
 pub mod limits;
@@ -73,7 +74,6 @@ pub mod signals;
 pub mod snapshot;
 pub mod standing;
 pub mod state;
-pub mod stream;
 pub mod strict;
 pub mod switch;
 pub mod table;

@@ -94,16 +94,20 @@ impl ClientKind {
 
 impl Plan {
     /// Decides.
-    pub fn make(snapshot: Arc<Snapshot>, request: &Request) -> Result<Self, Box<Refused>> {
+    pub fn make(
+        snapshot: Arc<Snapshot>,
+        request: &Request,
+        connection: Option<&Rc<Connection>>,
+    ) -> Result<Self, Box<Refused>> {
         let head = request.head();
         let identity = Identity::of(&head.headers);
-        match Self::decide(&snapshot, request) {
+        match Self::decide(&snapshot, request, connection) {
             Ok((decision, origin)) => {
                 let why = snapshot.served_why(&decision);
                 let client = ClientKind {
                     method: head.method.clone(),
                     is_http10: head.version == Version::HTTP_10,
-                    // An upgrade that we do not follow; actix would not read on after it.
+                    // An upgrade that we do not follow; the client may not see that it was not.
                     must_close: head.connection_type() == ConnectionType::Upgrade,
                 };
                 Ok(Self {
@@ -124,7 +128,11 @@ impl Plan {
         }
     }
 
-    fn decide(snapshot: &Snapshot, request: &Request) -> Result<(Decision, Rc<Origin>), (Problem, String)> {
+    fn decide(
+        snapshot: &Snapshot,
+        request: &Request,
+        connection: Option<&Rc<Connection>>,
+    ) -> Result<(Decision, Rc<Origin>), (Problem, String)> {
         let head = request.head();
         let settings = &snapshot.config.router;
         if form::length(head) > settings.max_header_bytes {
@@ -145,7 +153,7 @@ impl Plan {
             return Err((problem, "refused=connect".to_owned()));
         }
         form::check(head).map_err(bad)?;
-        let origin = origin(request).map_err(bad)?;
+        let origin = origin(request, connection).map_err(bad)?;
         let asked = Asked {
             method: head.method.as_str(),
             path: head.uri.path(),
@@ -320,7 +328,7 @@ fn refused(refusal: Refusal) -> Problem {
 }
 
 /// Peer and host. An absolute target names the host; `Host` is then ignored (RFC 9112 3.2.2).
-fn origin(request: &Request) -> Result<Rc<Origin>, &'static str> {
+fn origin(request: &Request, connection: Option<&Rc<Connection>>) -> Result<Rc<Origin>, &'static str> {
     let head = request.head();
     let peer = head
         .peer_addr
@@ -330,7 +338,7 @@ fn origin(request: &Request) -> Result<Rc<Origin>, &'static str> {
         (None, Some(value)) => Some(value.to_str().map_err(|_| "the Host is not ASCII")?),
         (None, None) => None,
     };
-    match request.conn_data::<Rc<Connection>>() {
+    match connection {
         Some(connection) => connection.origin(peer, host),
         // Only a stream of HTTP/2 has no connection to itself, and that is spoken over TLS alone.
         None => Origin::new(peer, host, Scheme::Https).map(Rc::new),

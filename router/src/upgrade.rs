@@ -5,76 +5,61 @@
 //! client gets that. Upgrades to anything but `websocket` do not come here: their `Upgrade` field is dropped as hop-by-hop,
 //! which is the answer of a server that declines.
 
-use std::convert::Infallible;
 use std::io;
 use std::rc::Rc;
 
-use actix_codec::Framed;
-use actix_http::h1::{Codec, SendResponse};
-use actix_http::{ConnectionType, Request, RequestHead, Response};
+use actix_http::{Request, RequestHead, Response};
 use bytes::{BufMut, BytesMut};
 use http02::{Method, StatusCode};
 use tokio::io::AsyncWriteExt;
 
-use crate::exchange::{SERVED_BY, SERVED_WHY, answer as answer_of, begin, explain, fail, refuse};
+use crate::exchange::{SERVED_BY, SERVED_WHY, answer as answer_of, explain, fail, refuse};
 use crate::forward::Failure;
 use crate::forward::answer::AnswerBody;
 use crate::forward::ask::{Answer, Asking};
 use crate::forward::body::RequestBody;
 use crate::forward::headers::says;
 use crate::forward::link::Link;
+use crate::http1::tunnel::Tunnel;
+use crate::http1::writing::{self, Client};
+use crate::http1::{Shared, heard};
 use crate::identity::Identity;
 use crate::plan::{Plan, Refused};
 use crate::problem::{Kind, Problem};
-use crate::stream::ClientStream;
+use crate::watch::Connection;
 use crate::worker::Worker;
 
-/// The client's connection, with what has been read of it.
-type Wire = Framed<ClientStream, Codec>;
-
 /// Serves such a request to the end of its connection.
-pub async fn serve(worker: Rc<Worker>, request: Request, wire: Wire) -> Result<(), Infallible> {
-    if let Err(error) = switch(worker, request, wire).await {
-        // Either side may hang up whenever it likes.
-        tracing::debug!(%error, "an upgraded connection broke");
-    }
-    Ok(())
-}
-
-async fn switch(worker: Rc<Worker>, request: Request, wire: Wire) -> io::Result<()> {
-    let turn = begin(&request);
+pub async fn serve(
+    worker: &Rc<Worker>,
+    request: Request,
+    wire: &Shared,
+    connection: &Rc<Connection>,
+    client: Client,
+) -> io::Result<()> {
+    let turn = connection.begin();
     let head = request.head();
-    if let Some((kind, detail)) = objection(head) {
-        let why = "refused=upgrade".to_owned();
-        let identity = Identity::of(&head.headers);
-        return send(
-            wire,
-            refuse(
-                &Refused {
-                    problem: Problem::new(kind, detail),
-                    why,
-                    identity,
-                },
-                turn,
-            ),
-        )
-        .await;
-    }
-    let plan = match worker.plan(&request) {
-        Ok(plan) => plan,
-        Err(refused) => return send(wire, refuse(&refused, turn)).await,
+    let refused = match objection(head) {
+        Some((kind, detail)) => Err(Box::new(Refused {
+            problem: Problem::new(kind, detail),
+            why: "refused=upgrade".to_owned(),
+            identity: Identity::of(&head.headers),
+        })),
+        None => worker.plan(&request, Some(connection)),
     };
-    match open(&plan, head).await {
+    let plan = match refused {
+        Ok(plan) => plan,
+        Err(refused) => return end(wire, refuse(&refused, Some(turn)), client).await,
+    };
+    match heard(wire, open(&plan, head)).await? {
         Ok(answer) if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-            if let Some(turn) = &turn {
-                turn.leave_http();
-            }
-            let switched = pass_through(&plan, answer, wire).await;
+            turn.leave_http();
+            let switched = pass_through(&plan, answer, wire, connection).await;
             drop(turn);
             switched
         }
-        Ok(answer) => send(wire, answer_of(&plan, Ok(answer), turn)).await,
-        Err(problem) => send(wire, fail(&plan, &problem, turn)).await,
+        Ok(answer) => end(wire, answer_of(&plan, Ok(answer), Some(turn)), client).await,
+        Err(problem) => end(wire, fail(&plan, &problem, Some(turn)), client).await,
     }
 }
 
@@ -109,14 +94,21 @@ async fn open(plan: &Plan, head: &RequestHead) -> Result<Answer, Problem> {
     }
 }
 
-async fn pass_through(plan: &Plan, answer: Answer, wire: Wire) -> io::Result<()> {
+async fn pass_through(
+    plan: &Plan,
+    answer: Answer,
+    wire: &Shared,
+    connection: &Rc<Connection>,
+) -> io::Result<()> {
     let Some(mut link) = answer.body.into_link() else {
         return Ok(());
     };
-    let parts = wire.into_parts();
-    let (mut client, early) = (parts.io, parts.read_buf);
+    let (carrier, early) = wire.borrow_mut().leave_http()?;
+    let connection = Rc::clone(connection);
+    let mut client = Tunnel { carrier, connection };
     client.write_all(&switching_head(plan, answer.response)).await?;
     client.write_all(&link.buffer).await?;
+    client.flush().await?;
     link.stream.write_all(&early).await?;
     tokio::io::copy_bidirectional(&mut client, &mut link.stream).await?;
     Ok(())
@@ -139,10 +131,7 @@ fn switching_head(plan: &Plan, mut answer: Response<()>) -> BytesMut {
 }
 
 /// Sends an answer and ends the connection.
-async fn send(wire: Wire, mut answer: Response<AnswerBody>) -> io::Result<()> {
-    answer.head_mut().set_connection_type(ConnectionType::Close);
-    let mut wire = SendResponse::new(wire, answer)
-        .await
-        .map_err(|error| io::Error::other(error.to_string()))?;
-    wire.io_mut().shutdown().await
+async fn end(wire: &Shared, answer: Response<AnswerBody>, client: Client) -> io::Result<()> {
+    writing::answer(wire, answer, client.at_last()).await?;
+    writing::hang_up(wire).await
 }

@@ -1,9 +1,8 @@
 //! Clients' connections under watch: stalled ones are cut.
 //!
-//! For the server, and for [`crate::stream`], which reports what happens on a connection. actix limits the time for the
-//! head of the *first* request of a connection only, and knows no limit for a body that stands still. So each connection
-//! notes when it last moved (a number written, no timer armed), and once per [`TICK`] each worker looks over its
-//! connections. A cut connection fails its next read or write, which ends the dispatcher and with it the upstream's request.
+//! For [`crate::http1`], which reports what happens on a connection. Each connection notes when it last moved (a number
+//! written, no timer armed), and once per [`TICK`] each worker looks over its connections. A cut connection fails its next
+//! read or write, which drops the exchange and with it the upstream's request; one whose head takes too long is told so.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -12,13 +11,11 @@ use std::rc::{Rc, Weak};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use crate::carrier::Carrier;
 use crate::clock::{Clock, TICK};
 use crate::config::Settings;
 use crate::limits::Seat;
 use crate::origin::{Origin, Scheme};
 use crate::problem::Kind;
-use crate::stream::ClientStream;
 use crate::strict::Refusal;
 
 /// How long a client that has been refused may take to read why.
@@ -29,6 +26,7 @@ const LINGERING: Duration = Duration::from_secs(2);
 pub struct Watch {
     clock: Clock,
     max_head: Cell<usize>,
+    is_stopping: Cell<bool>,
     connections: RefCell<Vec<Weak<Connection>>>,
 }
 
@@ -38,14 +36,16 @@ pub struct Connection {
     clock: Clock,
     /// A request is being served.
     serving: Cell<bool>,
-    /// No request has been handed over since the last answer was written whole.
-    fresh: Cell<bool>,
     /// Something of the answer to the last request has been written.
     spoken: Cell<bool>,
     /// When the request that is being served was handed over, if its time is limited.
     begun_at: Cell<Option<u64>>,
-    /// How many requests have been handed over.
-    begun: Cell<u64>,
+    /// The client has been told by an answer that it is refused.
+    told: Cell<bool>,
+    /// To be closed once it is between two requests.
+    leaving: Cell<bool>,
+    /// The head took too long.
+    slow: Cell<bool>,
     /// Why a request has been refused; nothing more is read after that.
     refusal: Cell<Option<Refusal>>,
     /// Since when the client has had time to read why it was refused.
@@ -70,26 +70,28 @@ impl Watch {
         Self {
             clock,
             max_head: Cell::new(settings.max_header_bytes),
+            is_stopping: Cell::new(false),
             connections: RefCell::default(),
         }
     }
 
-    /// Takes a new connection under watch.
-    pub fn over(&self, carrier: Carrier, seat: Option<Seat>) -> ClientStream {
+    /// Takes a new connection under watch, and tells how long a head on it may be, in bytes.
+    pub fn over(&self, is_secure: bool, seat: Option<Seat>) -> (Rc<Connection>, usize) {
         let connection = Rc::new(Connection {
             clock: self.clock.clone(),
             serving: Cell::new(false),
-            fresh: Cell::new(true),
             spoken: Cell::new(false),
             begun_at: Cell::new(None),
-            begun: Cell::new(0),
+            told: Cell::new(false),
+            leaving: Cell::new(self.is_stopping.get()),
+            slow: Cell::new(false),
             refusal: Cell::new(None),
             lingering_since: Cell::new(None),
             head_since: Cell::new(None),
             last_moved: Cell::new(self.clock.now()),
             cut: Cell::new(false),
             waker: RefCell::default(),
-            scheme: match carrier.is_secure() {
+            scheme: match is_secure {
                 true => Scheme::Https,
                 false => Scheme::Http,
             },
@@ -97,7 +99,16 @@ impl Watch {
             _seat: seat,
         });
         self.connections.borrow_mut().push(Rc::downgrade(&connection));
-        ClientStream::new(carrier, connection, self.max_head.get())
+        (connection, self.max_head.get())
+    }
+
+    /// Lets go of connections that are idle, from now on.
+    pub fn stop(&self) {
+        self.is_stopping.set(true);
+        for connection in self.connections.borrow().iter().filter_map(Weak::upgrade) {
+            connection.leaving.set(true);
+            connection.wake();
+        }
     }
 
     /// Forgets closed connections and cuts stalled ones.
@@ -120,9 +131,10 @@ impl Watch {
                 let begun_at = connection.begun_at.get().filter(|_| is_answering);
                 begun_at.is_some_and(|then| self.clock.is_past(then, limit + 2 * TICK))
             });
-            if is_slow || is_stuck || has_lingered || is_endless || connection.rests_for(settings.keep_alive)
-            {
+            if is_stuck || has_lingered || is_endless || connection.rests_for(settings.keep_alive) {
                 connection.cut();
+            } else if is_slow && !connection.slow.replace(true) {
+                connection.wake();
             }
             true
         });
@@ -146,9 +158,7 @@ impl Connection {
     /// Begins to serve a request.
     pub fn begin(self: &Rc<Self>) -> Turn {
         self.serving.set(true);
-        self.fresh.set(false);
         self.spoken.set(false);
-        self.begun.set(self.begun.get() + 1);
         self.begun_at.set(Some(self.clock.now()));
         self.head_since.set(None);
         self.last_moved.set(self.clock.now());
@@ -171,21 +181,6 @@ impl Connection {
         }
     }
 
-    /// Whether all requests of which the heads were let through have been served.
-    pub(crate) fn has_served(&self, heads: u64) -> bool {
-        !self.serving.get() && self.has_begun(heads)
-    }
-
-    /// Whether the last request of which the head was let through is the one that is being served.
-    pub(crate) fn has_begun(&self, heads: u64) -> bool {
-        self.begun.get() == heads
-    }
-
-    /// Whether a request is being served.
-    pub(crate) fn is_serving(&self) -> bool {
-        self.serving.get()
-    }
-
     /// From now on nothing more is read; what was let through before is served first.
     pub(crate) fn end(&self, refusal: Refusal) {
         self.refusal.set(Some(refusal));
@@ -196,14 +191,30 @@ impl Connection {
         self.refusal.get().is_some()
     }
 
-    /// Whether no request waits for its answer, so that what is written now is not an answer of ours.
-    pub(crate) fn is_fresh(&self) -> bool {
-        self.fresh.get()
+    /// Why nothing more is read, if that is so.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        self.refusal.get()
     }
 
-    /// Whether something of the answer to the last request has been written.
-    pub(crate) fn has_spoken(&self) -> bool {
-        self.spoken.get()
+    /// Whether an answer has told the client that it is refused.
+    pub(crate) fn is_told(&self) -> bool {
+        self.told.get()
+    }
+
+    /// Whether it is to be closed once it is between two requests.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.get()
+    }
+
+    /// Whether the head that it sends has taken too long.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.slow.get()
+    }
+
+    /// Between two requests: whether a part of the next has arrived.
+    pub(crate) fn waits_for_head(&self, has_begun: bool) {
+        let since = self.head_since.get().unwrap_or(self.clock.now());
+        self.head_since.set(has_begun.then_some(since));
     }
 
     /// The client has been told that it is refused, and has a moment to read that.
@@ -213,15 +224,10 @@ impl Connection {
         }
     }
 
-    /// Notes what was written of an answer.
-    pub(crate) fn wrote(&self, is_final: bool, is_whole: bool) {
+    /// Notes that something was written of an answer.
+    pub(crate) fn wrote(&self) {
         self.moved();
-        if is_final {
-            self.spoken.set(true);
-        }
-        if is_whole && !self.serving.get() {
-            self.fresh.set(true);
-        }
+        self.spoken.set(true);
     }
 
     fn moved(&self) {
@@ -273,6 +279,7 @@ impl Connection {
 impl Turn {
     /// Reads nothing more from the client, whose request has been refused half way.
     pub(crate) fn stop_reading(&self) {
+        self.0.told.set(true);
         self.0.end(Refusal {
             kind: Kind::ContentTooLarge,
             detail: "the body is too long",

@@ -22,7 +22,7 @@ use crate::notes::Notebook;
 use crate::plan::{Plan, Refused};
 use crate::shadow::{Reason, Shadow};
 use crate::snapshot::Snapshot;
-use crate::watch::Watch;
+use crate::watch::{Connection, Watch};
 
 /// The snapshot that new requests are served from.
 pub type Current = Arc<ArcSwap<Snapshot>>;
@@ -112,10 +112,10 @@ impl Worker {
     }
 
     /// What will be done with a request, if it is within its client's limits.
-    pub fn plan(&self, request: &Request) -> Result<Plan, Box<Refused>> {
+    pub fn plan(&self, request: &Request, connection: Option<&Rc<Connection>>) -> Result<Plan, Box<Refused>> {
         let snapshot = self.snapshot();
         self.limits.admit(request, &snapshot.config.router)?;
-        let mut plan = Plan::make(snapshot, request)?;
+        let mut plan = Plan::make(snapshot, request, connection)?;
         plan.client.must_close |= self.is_draining.load(Ordering::Relaxed);
         Ok(plan)
     }

@@ -46,8 +46,6 @@ struct Streamed {
     is_done: bool,
     /// The client has been told so.
     is_ended: bool,
-    /// How the upstream broke off, not told yet.
-    error: Option<io::Error>,
 }
 
 impl AnswerBody {
@@ -78,7 +76,6 @@ impl AnswerBody {
             trailers: BytesMut::new(),
             is_done: false,
             is_ended: false,
-            error: None,
         };
         Self {
             content: Content::Streamed(streamed),
@@ -156,9 +153,6 @@ impl AnswerBody {
 
 impl Streamed {
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, PayloadError>>> {
-        if let Some(error) = self.error.take() {
-            return Poll::Ready(Some(Err(PayloadError::Io(error))));
-        }
         if let Some(data) = self.chunk.take() {
             return Poll::Ready(Some(Ok(data)));
         }
@@ -176,12 +170,7 @@ impl Streamed {
                     self.poll_next(context)
                 }
             },
-            Some(Err(error)) => {
-                // actix throws away what it has not written yet when a body fails: it gets a turn to write first.
-                self.error = Some(error);
-                context.waker().wake_by_ref();
-                Poll::Pending
-            }
+            Some(Err(error)) => Poll::Ready(Some(Err(PayloadError::Io(error)))),
             None if self.framing == Framing::Chunked && !self.is_ended => {
                 self.is_ended = true;
                 Poll::Ready(Some(Ok(self.last_chunk())))

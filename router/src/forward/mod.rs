@@ -17,7 +17,7 @@
 pub mod answer;
 pub mod ask;
 pub mod body;
-mod chunks;
+pub mod chunks;
 pub mod convert;
 pub mod head;
 pub mod headers;
