@@ -196,9 +196,9 @@ impl Connection {
         self.refusal.get()
     }
 
-    /// Whether an answer has told the client that it is refused.
-    pub(crate) fn is_told(&self) -> bool {
-        self.told.get()
+    /// Whether the connection ends with the answer, which tells the client that it is refused or that the router stops.
+    pub(crate) fn is_parting(&self) -> bool {
+        self.told.get() || self.leaving.get()
     }
 
     /// Whether it is to be closed once it is between two requests.

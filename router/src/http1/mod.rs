@@ -108,7 +108,8 @@ async fn expecting(
 ) -> Response<AnswerBody> {
     let payload = request.take_payload();
     if matches!(payload, Payload::None) {
-        // There is nothing that the client could hold back, and nothing to ask for.
+        // There is nothing that the client could hold back, and nothing to ask the upstream for.
+        let _told = writing::go_on(wire).await;
         return exchange::serve(worker, request, Some(connection)).await;
     }
     match expect::ask(worker, &request, connection).await {

@@ -62,8 +62,16 @@ pub fn take(buffer: &mut BytesMut, seen: usize) -> Result<Option<Parsed>, Refusa
     let from = seen.saturating_sub(3).min(buffer.len());
     match memchr::memmem::find(&buffer[from..], b"\r\n\r\n") {
         Some(end) => parse(&buffer.split_to(from + end + 4).freeze()).map(Some),
-        None => Ok(None),
+        None => check_beginning(buffer).map(|()| None),
     }
+}
+
+/// What is wrong from its first line on need not be waited for.
+fn check_beginning(text: &[u8]) -> Result<(), Refusal> {
+    let mut fields = [const { MaybeUninit::uninit() }; MOST_FIELDS];
+    let mut parsed = httparse::Request::new(&mut []);
+    let read = parsed.parse_with_uninit_headers(text, &mut fields);
+    read.map(drop).map_err(refused)
 }
 
 fn parse(text: &Bytes) -> Result<Parsed, Refusal> {
@@ -71,13 +79,8 @@ fn parse(text: &Bytes) -> Result<Parsed, Refusal> {
     let mut parsed = httparse::Request::new(&mut []);
     match parsed.parse_with_uninit_headers(text, &mut fields) {
         Ok(httparse::Status::Complete(_)) => {}
-        Err(httparse::Error::TooManyHeaders) => {
-            return Err(Refusal {
-                kind: Kind::HeaderTooLarge,
-                detail: "the request has more than 96 fields",
-            });
-        }
-        Ok(httparse::Status::Partial) | Err(_) => return Err(malformed()),
+        Ok(httparse::Status::Partial) => return Err(malformed()),
+        Err(error) => return Err(refused(error)),
     }
     let (Some(method), Some(target), Some(version)) = (parsed.method, parsed.path, parsed.version) else {
         return Err(malformed());
@@ -168,6 +171,16 @@ impl Said {
             Self { keeps: true, .. } => Some(ConnectionType::KeepAlive),
             _ => None,
         }
+    }
+}
+
+fn refused(error: httparse::Error) -> Refusal {
+    match error {
+        httparse::Error::TooManyHeaders => Refusal {
+            kind: Kind::HeaderTooLarge,
+            detail: "the request has more than 96 fields",
+        },
+        _ => malformed(),
     }
 }
 

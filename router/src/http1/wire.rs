@@ -36,6 +36,8 @@ pub struct Wire {
     /// How much of the head at its front has been looked at.
     seen: usize,
     body: Body,
+    /// The client has closed its side in the middle of a body.
+    is_gone: bool,
 }
 
 /// What is left of the body of the current request.
@@ -59,6 +61,7 @@ impl Wire {
             input: BytesMut::new(),
             seen: 0,
             body: Body::Done,
+            is_gone: false,
         }
     }
 
@@ -143,6 +146,9 @@ impl Wire {
         if let Err(error) = self.connection.check() {
             return Poll::Ready(error);
         }
+        if self.is_gone {
+            return Poll::Ready(io::ErrorKind::ConnectionAborted.into());
+        }
         self.connection.park(context);
         // A body is read when it is wanted; of further requests only so much.
         while self.body == Body::Done && self.input.len() < SMALL && !self.connection.is_ending() {
@@ -206,7 +212,16 @@ impl Wire {
                 Ok(0) if self.connection.is_ending() => {
                     return Poll::Ready(Some(Err(PayloadError::EncodingCorrupted)));
                 }
-                Ok(0) => return Poll::Ready(Some(Err(PayloadError::Incomplete(None)))),
+                // The exchange is over, and what is left of it asks for more.
+                Ok(0) if self.carrier.is_none() => {
+                    return Poll::Ready(Some(Err(PayloadError::Incomplete(None))));
+                }
+                Ok(0) => {
+                    // There is nobody left to answer: whoever listens to the client drops the exchange.
+                    self.is_gone = true;
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 Ok(_) => {}
                 Err(error) => return Poll::Ready(Some(Err(error.into()))),
             }

@@ -66,7 +66,7 @@ pub async fn answer(wire: &Shared, response: Response<AnswerBody>, client: Clien
     let is_close = response.head().connection_type() == ConnectionType::Close;
     // What of a request nobody has read stands between its answer and the next request.
     let is_read = wire.borrow_mut().is_read(Rc::strong_count(wire) > 1);
-    let keeps = client.keeps && !is_close && is_read && !wire.borrow().connection().is_told();
+    let keeps = client.keeps && !is_close && is_read && !wire.borrow().connection().is_parting();
     let mut output = Output {
         text: BytesMut::with_capacity(1024 + SMALL_PIECE),
         piece: Bytes::new(),
