@@ -1,6 +1,6 @@
 //! Follows the framing of a client's HTTP/1.1 bytes, and stops at the first that another parser could read differently.
 //!
-//! For [`crate::stream`], which lets every byte from a client pass by here before actix-http sees it. actix refuses most of
+//! For [`crate::http1`], which lets every byte from a client pass by here before it is parsed. httparse refuses most of
 //! what is malformed, but not all: it takes a bare LF for the end of a line (which RFC 9112 2.2 allows, and by which a
 //! request hides from a parser that does not), does not look into trailers, bounds no chunk extension, and answers a broken
 //! chunk by hanging up without a word. What it would let pass and should not stands here, and nothing else: control
