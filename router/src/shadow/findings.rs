@@ -136,6 +136,12 @@ impl Findings {
         self.with(draft, |known| known.noise.is_noise(group, thresholds))
     }
 
+    /// Whether all that differs are fields that differ by themselves.
+    pub(super) fn excuses(&self, draft: &Draft, differences: &Differences) -> bool {
+        let thresholds = &draft.snapshot.config.noise;
+        self.with(draft, |known| known.noise.excuses(differences, thresholds))
+    }
+
     /// The examples of a route's mismatches.
     pub fn samples(&self, route: &str) -> Samples {
         let routes = self.lock();
