@@ -52,6 +52,7 @@ impl State {
             since: SystemTime::now(),
             refused: None,
         });
+        findings.follow(&snapshot);
         Arc::new(Self {
             current: Arc::new(ArcSwap::from_pointee(snapshot)),
             shadow,
@@ -111,14 +112,7 @@ impl State {
     /// Serves from a new snapshot.
     pub fn replace(&self, snapshot: Snapshot) {
         self.note_modes(&self.snapshot().config, &snapshot.config);
-        self.findings.retain(
-            &snapshot
-                .config
-                .routes
-                .iter()
-                .map(|route| route.name.as_str())
-                .collect(),
-        );
+        self.findings.follow(&snapshot);
         self.current.store(Arc::new(snapshot));
         self.note(News {
             since: SystemTime::now(),

@@ -107,7 +107,7 @@ struct Told {
     sentence: String,
     /// Whether anything changes by it; if not, the file says so already.
     is_changed: bool,
-    /// Whether it goes against the evidence.
+    /// Whether it was forced: against the evidence, or without need of it.
     is_forced: bool,
     /// The routes that are served otherwise by it; the first hundred.
     moves: Vec<Move>,

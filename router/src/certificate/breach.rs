@@ -10,6 +10,7 @@
 //! This is no evidence *for* anything: no data is no breach. It may only ever take trust away; giving it is for
 //! certificates.
 
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use super::bounds::{wilson, wilson_at};
@@ -28,6 +29,13 @@ pub struct Breach {
     pub bound: String,
     /// What it was, for people.
     pub value: String,
+}
+
+impl fmt::Display for Breach {
+    /// `errors: 30 of 40 in 5 s, surely above 51.32 %; allowed is at most 5.00 %`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}; allowed is {}", self.metric, self.value, self.bound)
+    }
 }
 
 /// Looks for a breach in each of the windows that the limits name, up to now. None reaches back before `since`, the route's
@@ -61,8 +69,8 @@ pub fn breach(recent: &RecentTotals, limits: &BreachLimits) -> Option<Breach> {
 fn health(recent: &RecentTotals) -> Option<Breach> {
     recent.unhealthy.then(|| Breach {
         metric: "health",
-        bound: "the service's upstream is healthy".to_owned(),
-        value: "unhealthy".to_owned(),
+        bound: "a closed circuit".to_owned(),
+        value: "the service's circuit is open, for too many requests to it have failed".to_owned(),
     })
 }
 
@@ -111,7 +119,7 @@ fn latency(recent: &RecentTotals, limits: &BreachLimits) -> Option<Breach> {
             limits.max_latency_ratio, limits.latency_slack
         ),
         value: format!(
-            "surely above {service:.1?} against at most {monolith:.1?} in {} s, {ratio:.1} ×",
+            "p90 surely above {service:.1?}, {ratio:.1} × the monolith's, which is at most {monolith:.1?}, in {} s",
             recent.seconds
         ),
     })

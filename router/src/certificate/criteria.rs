@@ -137,7 +137,10 @@ fn unseen(window: &WindowTotals, bounds: &Bounds) -> Criterion {
     let unseen = window.comparisons.unseen();
     let all = unseen.saturating_add(window.comparisons.compared());
     let number = unseen as f64 / all as f64;
-    let mut value = format!("{} ({unseen} of {all})", percent(number));
+    let mut value = match all {
+        0 => "nothing copied".to_owned(),
+        _ => format!("{} ({unseen} of {all})", percent(number)),
+    };
     if unseen > 0 {
         let mut reasons = window.comparisons.reasons.clone();
         let drops = window.comparisons.drops.iter();

@@ -119,6 +119,24 @@ fn no_evidence_holds_whatever_the_bounds() {
     }
 }
 
+#[test]
+fn what_is_missing_is_told_in_words_and_never_as_no_number() {
+    let nothing = certificate(&WindowTotals::default(), &Bounds::default());
+    for criterion in &nothing.criteria {
+        let told = criterion.value.to_ascii_lowercase();
+        assert!(
+            !told.contains("nan") && !told.contains("inf"),
+            "{}: {told}",
+            criterion.name
+        );
+    }
+    let unseen = nothing
+        .criteria
+        .iter()
+        .find(|criterion| criterion.name == "unseen");
+    assert_eq!(unseen.unwrap().value, "nothing copied");
+}
+
 /// What is done to a window, and the criteria that must not hold then.
 type Flaw = (fn(&mut WindowTotals), &'static [&'static str]);
 

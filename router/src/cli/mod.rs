@@ -5,6 +5,7 @@
 //! the one place of the router that prints. Exit codes: 0 done, 1 the config is invalid, the router cannot be reached, or it
 //! refuses or failed, 2 wrong usage, 3 held by the evidence (`try` has a fourth).
 
+mod address;
 mod answer;
 mod audit;
 mod back;

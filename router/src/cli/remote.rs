@@ -3,7 +3,7 @@
 //! For every command that needs a running router. It is found by the config file: the address of its admin port, and the
 //! file of its token. What goes wrong becomes a [`Failure`], which knows what to print and with which code to end.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
+use super::address::to_ask;
 use super::{ConfigFile, say, tell};
 use crate::admin::problem::{HELD, URN};
 use crate::admin::token::{Token, TokenError};
@@ -31,8 +32,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) struct Target {
     #[command(flatten)]
     pub(super) file: ConfigFile,
-    /// The router's admin port; without this, where the config file says.
-    #[arg(long, env = "BANYAN_ADMIN", value_name = "URL")]
+    /// The router's admin port, an address or a URL; without this, where the config file says.
+    #[arg(long, env = "BANYAN_ADMIN", value_name = "ADDRESS")]
     admin: Option<String>,
 }
 
@@ -73,7 +74,7 @@ impl Remote {
         let file = &target.file.config;
         let found = Found::read(file);
         let base = match &target.admin {
-            Some(given) => given_address(given)?,
+            Some(given) => to_ask(given).map_err(Failure::Usage)?,
             None => found.address(file)?,
         };
         let token_file = found.token_file.unwrap_or_else(|| PathBuf::from("banyan-token"));
@@ -291,35 +292,8 @@ impl Found {
             let text = "the config lets the admin port be any free one: say with --admin which it took";
             return Err(Failure::Usage(text.to_owned()));
         }
-        given_address(&reachable(admin).to_string())
+        to_ask(&admin.to_string()).map_err(Failure::Usage)
     }
-}
-
-/// What is bound to every address is reached at the loopback.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let loopback = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::from(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::from(Ipv6Addr::LOCALHOST),
-        other => other,
-    };
-    SocketAddr::new(loopback, address.port())
-}
-
-fn given_address(given: &str) -> Result<Url, Failure> {
-    let text = match given.contains("://") {
-        true => given.to_owned(),
-        false => match given.parse::<SocketAddr>() {
-            Ok(address) => format!("http://{}", reachable(address)),
-            Err(_) => format!("http://{given}"),
-        },
-    };
-    let url = Url::parse(&text).ok();
-    let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some());
-    url.ok_or_else(|| {
-        Failure::Usage(format!(
-            "`{given}` is no address; write such as http://127.0.0.1:8081"
-        ))
-    })
 }
 
 /// Who runs this command, for the audit log.
@@ -330,24 +304,4 @@ pub(super) fn actor() -> String {
         "cli:{user}@{}",
         rustix::system::uname().nodename().to_string_lossy()
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_is_taken_as_people_write_it() {
-        let read = |given: &str| given_address(given).ok().map(|url| url.to_string());
-        assert_eq!(read("127.0.0.1:8081"), Some("http://127.0.0.1:8081/".to_owned()));
-        assert_eq!(read("0.0.0.0:8081"), Some("http://127.0.0.1:8081/".to_owned()));
-        assert_eq!(read("[::]:8081"), Some("http://[::1]:8081/".to_owned()));
-        assert_eq!(
-            read("banyan.internal:81"),
-            Some("http://banyan.internal:81/".to_owned())
-        );
-        assert_eq!(read("https://a/b"), Some("https://a/b".to_owned()));
-        assert_eq!(read("ftp://a"), None);
-        assert_eq!(read(""), None);
-    }
 }

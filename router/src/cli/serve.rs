@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::Args;
 use tracing_subscriber::EnvFilter;
 
+use super::address::to_bind;
 use super::{ConfigFile, load, say, tell};
 use crate::admin::token::Token;
 use crate::config::{Config, Settings};
@@ -52,8 +53,8 @@ pub(super) struct Serve {
     /// Where clients connect; overrides the file.
     #[arg(long, env = "BANYAN_LISTEN", value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
-    /// Where operators connect; overrides the file.
-    #[arg(long, env = "BANYAN_ADMIN", value_name = "ADDRESS")]
+    /// Where operators connect, an address or an http:// URL of one; overrides the file.
+    #[arg(long, env = "BANYAN_ADMIN", value_name = "ADDRESS", value_parser = to_bind)]
     admin: Option<SocketAddr>,
     /// Take the ports over from the router that runs with the same config file, without refusing a connection: it goes on
     /// until this one serves, then ends its exchanges and stops. Starts as usual if no router runs.

@@ -109,7 +109,7 @@ fn trust(mode: &str) -> f64 {
 }
 
 async fn take_back(operator: &Operator, route: &Route, breach: &Breach) {
-    let reason = format!("{}: {}, allowed is {}", breach.metric, breach.value, breach.bound);
+    let reason = breach.to_string();
     tracing::warn!(route = route.name, "breach: {reason}");
     operator.state().events().tell(
         Kind::Breach,

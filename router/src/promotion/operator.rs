@@ -218,20 +218,24 @@ impl Operator {
             Some((index, step)) => Some(self.certify_step(&snapshot, index, step).await?),
             None => None,
         };
-        let is_held = is_held(command, certificate.as_ref())?;
         let is_auto = command.actor == super::auto::ACTOR;
         let action = match meant.action {
             Action::Promote if is_auto => Action::AutoPromote,
             Action::Revert if is_auto => Action::AutoRevert,
             action => action,
         };
+        let is_forced = command.force && !action.is_way_back();
+        if !action.is_way_back() {
+            allow(command, certificate.as_ref())?;
+        }
         Ok(Worked {
             request: SwitchRequest {
                 actor: command.actor.clone(),
                 action,
                 changes: meant.changes,
                 reason: command.reason.clone(),
-                forced: is_held,
+                // Whoever forced it did not wait for the certificate, so it is in the log also where that would have passed.
+                forced: is_forced,
                 certificate: certificate
                     .as_ref()
                     .and_then(|certificate| serde_json::to_value(certificate).ok()),
@@ -293,14 +297,12 @@ impl Operator {
     }
 }
 
-/// Whether the certificate says hold, which must be known and have a reason, or the wish is refused.
-fn is_held(command: &Command, certificate: Option<&Certificate>) -> Result<bool, Refusal> {
-    let Some(certificate) = certificate.filter(|certificate| certificate.verdict == Verdict::Hold) else {
-        return Ok(false);
-    };
-    match (command.force, command.reason.trim()) {
-        (false, _) => Err(Refusal::Hold(Box::new(certificate.clone()))),
-        (true, "") => Err(Refusal::ReasonMissing),
-        (true, _) => Ok(true),
+/// Refuses a wish that the certificate holds, unless it is forced, which takes a reason.
+fn allow(command: &Command, certificate: Option<&Certificate>) -> Result<(), Refusal> {
+    let held = certificate.filter(|certificate| certificate.verdict == Verdict::Hold);
+    match (command.force, command.reason.trim(), held) {
+        (true, "", _) => Err(Refusal::ReasonMissing),
+        (false, _, Some(certificate)) => Err(Refusal::Hold(Box::new(certificate.clone()))),
+        (true, _, _) | (false, _, None) => Ok(()),
     }
 }

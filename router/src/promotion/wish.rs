@@ -72,7 +72,7 @@ pub enum Refusal {
     #[error("the certificate for {} → {} says hold", .0.from, .0.to)]
     Hold(Box<Certificate>),
     /// Forcing needs a reason.
-    #[error("a step against the certificate needs a reason; say why with --reason")]
+    #[error("a forced step needs a reason; say why with --reason")]
     ReasonMissing,
     /// The evidence cannot be read.
     #[error(

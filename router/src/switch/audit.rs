@@ -68,7 +68,7 @@ pub struct Planned {
     pub moves_total: usize,
     /// Why; may be empty.
     pub reason: String,
-    /// Whether it was done without the evidence that it takes.
+    /// Whether the evidence was not to have a say: against it, or before anybody knew that it allows the step.
     pub forced: bool,
     /// The evidence.
     pub certificate: Option<Value>,
@@ -159,7 +159,7 @@ impl Planned {
 
     /// How it is told, in one line, before and after.
     ///
-    /// `FORCED: promote get-product: canary 10 % → service; by cli:ann@desk; without a certificate; reason: the fair`
+    /// `FORCED: promote get-product: canary 10 % → service; by cli:ann@desk; against certificate 1f…; reason: the fair`
     pub fn sentence(&self) -> String {
         let forced = if self.forced { "FORCED: " } else { "" };
         let mut told = format!(
@@ -168,23 +168,33 @@ impl Planned {
             self.told_moves(),
             cut(&self.actor, ACTOR_CHARS)
         );
-        if let Some(certificate) = &self.certificate {
-            let id = certificate.get("id").and_then(Value::as_str).unwrap_or_default();
-            told += if self.forced {
-                "; against certificate"
-            } else {
-                "; with certificate"
-            };
-            if !id.is_empty() {
-                told += &format!(" {}", cut(id, 64));
-            }
-        } else if self.forced || matches!(self.action, Action::Promote | Action::AutoPromote) {
-            told += "; without a certificate";
-        }
+        told += &self.told_evidence();
         if !self.reason.is_empty() {
             told += &format!("; reason: {}", cut(&self.reason, REASON_CHARS));
         }
         told
+    }
+
+    /// What it rests on, or goes against; of a step that was forced without need, that it was.
+    fn told_evidence(&self) -> String {
+        let Some(certificate) = &self.certificate else {
+            let is_promotion = matches!(self.action, Action::Promote | Action::AutoPromote);
+            return match (self.forced, is_promotion) {
+                (true, _) => "; without need, for this step takes no certificate".to_owned(),
+                (false, true) => "; without a certificate".to_owned(),
+                (false, false) => String::new(),
+            };
+        };
+        let part = |key: &str| certificate.get(key).and_then(Value::as_str).unwrap_or_default();
+        let id = match part("id") {
+            "" => String::new(),
+            id => format!(" {}", cut(id, 64)),
+        };
+        match (self.forced, part("verdict")) {
+            (false, _) => format!("; with certificate{id}"),
+            (true, "pass") => format!("; without need, for certificate{id} passes"),
+            (true, _) => format!("; against certificate{id}"),
+        }
     }
 
     fn told_moves(&self) -> String {

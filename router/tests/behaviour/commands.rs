@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use crate::support::pair::Pair;
-use crate::support::{Router, until};
+use crate::support::router::{config, route};
+use crate::support::{Router, Upstream, until};
 
 #[tokio::test]
 async fn a_promotion_without_evidence_is_held_and_says_what_is_missing() {
@@ -138,6 +139,53 @@ async fn a_forced_promotion_needs_a_reason_stands_out_in_the_log_and_holds_for_t
         listed.out.contains(sentence) && listed.out.contains("the log is as it was written"),
         "{listed:?}"
     );
+}
+
+#[tokio::test]
+async fn a_force_that_was_not_needed_stands_in_the_log_too() {
+    let (monolith, service) = (Upstream::named("same").await, Upstream::named("same").await);
+    let lax = "[certificate]\nmin_comparisons = 3\nmin_per_class = 3\nmin_span = \"1ms\"\nmin_latencies = 3\n\
+        max_mismatch = 70\nmax_errors = 70\nlatency_slack = \"5s\"\n";
+    let routes = route("read", "GET /read", "\"monolith\"");
+    let router = Router::start(&(config("", monolith.address, service.address, &routes) + lax));
+    let force = [
+        "promote",
+        "read",
+        "--force",
+        "--reason",
+        "to be sure",
+        "--actor",
+        "ann",
+    ];
+    let said = router.command(&force).await;
+    let told = "FORCED: promote read: monolith → shadow; by cli:ann; without need, for this step takes no certificate; \
+        reason: to be sure\n";
+    assert!(said.out.starts_with(told), "{said:?}");
+    until("evidence that is enough", || async {
+        router.connect().await.get("/read").await;
+        router.command(&["certify", "read"]).await.code == 0
+    })
+    .await;
+    let said = router.command(&force).await;
+    assert_eq!(said.code, 0, "{said:?}");
+    let (_, page) = router.ask_admin("/audit?route=read").await;
+    let entry = &page["entries"][0];
+    assert_eq!(
+        (&entry["forced"], &entry["certificate"]["verdict"]),
+        (&true.into(), &"pass".into())
+    );
+    let sentence = entry["sentence"].as_str().unwrap();
+    assert!(
+        sentence.starts_with("FORCED: promote read: shadow → canary"),
+        "{sentence}"
+    );
+    assert!(
+        sentence.contains("; without need, for certificate "),
+        "{sentence}"
+    );
+    // Whoever forces says why, whether it is needed or not.
+    let body = r#"{"wish":{"promote":"read"},"force":true}"#;
+    assert_eq!(router.operate("POST", "/switch", body).await.status, 422);
 }
 
 #[tokio::test]

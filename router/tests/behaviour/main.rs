@@ -23,6 +23,7 @@ mod headers;
 mod http2;
 mod limits;
 mod metrics;
+mod noise;
 mod overruling;
 mod paths;
 mod readings;

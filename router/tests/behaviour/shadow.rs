@@ -229,3 +229,47 @@ async fn a_sample_is_drawn_and_the_rest_counted() {
     assert!((60..=140).contains(&sampled), "{sampled} of 400 at 25 %");
     assert_eq!(sum(&known["comparisons"]["drops"]["sampling"]), 400 - sampled);
 }
+
+#[tokio::test]
+async fn the_first_answer_of_a_service_counts_for_the_build_that_it_names() {
+    let built = |build: &'static str| {
+        move |_: &Received| {
+            let head = format!("HTTP/1.1 200 OK\r\nx-build-id: {build}\r\ncontent-length: 1\r\n\r\n1");
+            head.into_bytes()
+        }
+    };
+    let (monolith, service) = (
+        Upstream::answering(built("m7")).await,
+        Upstream::answering(built("s7")).await,
+    );
+    let router = Router::start(&shadowed(&monolith, &service, QUICK));
+    router.connect().await.get("/read/1").await;
+    accounted(&router, 1).await;
+    until("what the worker counted", || async {
+        evidence(&router).await["monolith"]["answers"] == 1
+    })
+    .await;
+    let known = evidence(&router).await;
+    assert_eq!(known["builds"]["service"], "s7", "{known:#}");
+    assert_eq!(known["service"]["answers"], 1, "{known:#}");
+}
+
+#[tokio::test]
+async fn what_was_shown_is_hidden_as_soon_as_a_reload_redacts_it() {
+    let monolith = Upstream::answering(|_| json(r#"{"note": "Ann"}"#)).await;
+    let service = Upstream::answering(|_| json(r#"{"note": "Bob"}"#)).await;
+    let text = shadowed(&monolith, &service, QUICK);
+    let router = Router::start(&text);
+    router.connect().await.get("/read/1").await;
+    let before = accounted(&router, 1).await;
+    assert!(before["mismatches"].to_string().contains("Ann"), "{before:#}");
+    let hiding = "\"shadow\"\ncompare = { redact = [\"$.note\"] }";
+    router.write(&text.replacen("\"shadow\"", hiding, 1));
+    until("the new rules", || async {
+        evidence(&router).await["subject"] != before["subject"]
+    })
+    .await;
+    // Nobody has asked anything since.
+    let known = evidence(&router).await;
+    assert_eq!(known["mismatches"].as_array().map(Vec::len), Some(0), "{known:#}");
+}

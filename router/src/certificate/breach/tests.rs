@@ -230,12 +230,24 @@ fn nothing_seen_and_too_little_seen_are_no_breach() {
 }
 
 #[test]
+fn a_breach_is_told_as_a_sentence() {
+    let told = |recent: &RecentTotals| breach(recent, &BreachLimits::default()).unwrap().to_string();
+    let errors = told(&recent([10, 30], (0, 0)));
+    assert!(errors.starts_with("errors: 30 of 40 in "), "{errors}");
+    assert!(errors.ends_with(" %; allowed is at most 5.00 %"), "{errors}");
+}
+
+#[test]
 fn an_upstream_that_is_unhealthy_is_a_breach_without_any_request() {
     let recent = RecentTotals {
         unhealthy: true,
         ..RecentTotals::default()
     };
-    assert_eq!(metric(&recent), Some("health"));
+    let breach = breach(&recent, &BreachLimits::default()).unwrap();
+    assert_eq!(
+        breach.to_string(),
+        "health: the service's circuit is open, for too many requests to it have failed; allowed is a closed circuit"
+    );
 }
 
 #[test]

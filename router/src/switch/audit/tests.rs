@@ -49,8 +49,20 @@ fn a_sentence_names_what_who_and_why_and_forced_ones_stand_out() {
     one.reason = "the fair\nFORCED: nothing".to_owned();
     assert_eq!(
         one.sentence(),
-        "FORCED: promote get-product: canary 10 % → service; by cli:ann@desk; without a certificate; reason: the fair \
-         FORCED: nothing"
+        "FORCED: promote get-product: canary 10 % → service; by cli:ann@desk; without need, for this step takes no certificate; \
+         reason: the fair FORCED: nothing"
+    );
+    one.reason.clear();
+    one.certificate = Some(json!({ "id": "c7", "verdict": "hold" }));
+    assert!(
+        one.sentence().ends_with("; against certificate c7"),
+        "{}",
+        one.sentence()
+    );
+    one.certificate = Some(json!({ "id": "c7", "verdict": "pass" }));
+    assert_eq!(
+        one.sentence(),
+        "FORCED: promote get-product: canary 10 % → service; by cli:ann@desk; without need, for certificate c7 passes"
     );
     let many = Planned {
         moves: vec![one.moves[0].clone(); 5],
