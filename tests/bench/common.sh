@@ -62,7 +62,13 @@ start_nginx() { # NAME HTTP-BLOCK with @PORT@
   until [ -n "$worker" ]; do worker=$(pgrep -P "${pids[-1]}" | head -1) || sleep 0.02; done
 }
 
-start_upstream() { # NAME: answers ~1 KiB to every request, and drops what is sent to it
+start_stub() { # NAME MANNER: one of our own, as `load stub` describes them
+  "$load" stub --manner "$2" >"$dir/$1.out" & pids+=($!)
+  until grep -qs listening "$dir/$1.out"; do sleep 0.02; done
+  started=$(sed 's/.*://' "$dir/$1.out")
+}
+
+start_upstream() { # NAME: answers ~1 KiB to every request, and files of the folder below /big
   local body
   body=$(printf 'x%.0s' $(seq 1024))
   start_nginx "$1" "server { listen @PORT@; location / { return 200 '$body'; } location /big { root $dir; } }"
@@ -70,7 +76,7 @@ start_upstream() { # NAME: answers ~1 KiB to every request, and drops what is se
 }
 
 start_nginx_proxy() { # UPSTREAM-PORT
-  start_nginx proxy "upstream up { server 127.0.0.1:$1; keepalive 128; keepalive_requests 100000000; }
+  start_nginx "proxy-$1" "upstream up { server 127.0.0.1:$1; keepalive 128; keepalive_requests 100000000; }
     server { listen @PORT@; location / { proxy_pass http://up; proxy_http_version 1.1;
       proxy_request_buffering off; proxy_max_temp_file_size 0; proxy_set_header Connection ''; } }"
   until_answers "$started"
@@ -100,7 +106,7 @@ start_banyan() { # NAME, whose file is $dir/NAME/banyan.toml
   # `exec`, or the process would be a shell's child.
   (cd "$dir/$1" && exec "$banyan" serve --config banyan.toml >"$dir/$1.out" 2>"$dir/$1.err") &
   worker=$! && pids+=("$worker")
-  until grep -q listening "$dir/$1.out"; do
+  until grep -qs listening "$dir/$1.out"; do
     kill -0 "$worker" 2>/dev/null || { cat "$dir/$1.err" >&2; exit 1; }
     sleep 0.02
   done
@@ -141,7 +147,7 @@ ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.3f", (b > 0 ? a / b : 0) }'
 
 # A row of the table at the end; `not` is remembered for the exit code. No bound is no verdict.
 verdicts=0
-heading() { printf '%-34s %14s %14s %8s %8s  %s\n' what value against ratio bound verdict; }
+heading() { printf '%-34s %14s %14s %8s %8s  %s\n' "$1" "$2" "$3" "${4:-ratio}" bound verdict; } # WHAT VALUE AGAINST [RATIO]
 row() { # WHAT VALUE AGAINST RATIO [OPERATOR BOUND], the ratio being what is held to the bound
   local verdict=-
   if [ -n "${5:-}" ]; then

@@ -1,10 +1,11 @@
 //! The load programs: what the benchmarks under `tests/bench` call where wrk cannot do it.
 //!
-//! For whoever measures. `pace` is a load of fixed rate, `idle` holds connections, `stub` is an upstream, fine or faulty, and
-//! [`switches`] is the load over a thousand routes that move.
+//! For whoever measures. `pace` is a load of fixed rate, `idle` holds connections, `stub` is an upstream, fine or faulty,
+//! `starts` and `reloads` take the router's times, and [`switches`] is the load over a thousand routes that move.
 
 mod idle;
 mod pace;
+mod restless;
 mod stub;
 pub mod switches;
 mod town;
@@ -17,6 +18,7 @@ use clap::{Parser, Subcommand};
 
 use idle::Idle;
 use pace::Pace;
+use restless::Restless;
 use stub::Manner;
 use switches::Plan;
 
@@ -43,6 +45,10 @@ enum What {
         #[arg(long, default_value_t = 1024)]
         size: usize,
     },
+    /// Start the router again and again; tells milliseconds to the first answer
+    Starts(Restless),
+    /// Edit its file again and again; tells milliseconds until taken, longest answer during it, longest before it
+    Reloads(Restless),
     /// Load the router while routes are switched, the file is edited, and the router is restarted
     Switches(Plan),
 }
@@ -78,6 +84,18 @@ fn run(what: &What) -> anyhow::Result<bool> {
             loop {
                 std::thread::park();
             }
+        }
+        What::Starts(starts) => {
+            for time in starts.starts()? {
+                say(&format!("{time:.2}"));
+            }
+            Ok(true)
+        }
+        What::Reloads(reloads) => {
+            for [taken, stall, quiet] in reloads.reloads()? {
+                say(&format!("{taken:.2} {stall:.2} {quiet:.2}"));
+            }
+            Ok(true)
         }
         What::Switches(plan) => {
             let runtime = tokio::runtime::Builder::new_current_thread()

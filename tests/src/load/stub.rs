@@ -31,7 +31,7 @@ pub(super) fn start(name: &'static str, size: usize, manner: Manner) -> io::Resu
         for stream in listener.incoming().flatten() {
             // Who cannot be served for want of threads is closed; the router's answer shows it.
             let _spawned = std::thread::Builder::new()
-                .stack_size(64 * 1024)
+                .stack_size(256 * 1024)
                 .spawn(move || serve(stream, name, size, manner));
         }
     })?;
@@ -64,20 +64,37 @@ fn serve(mut stream: TcpStream, name: &str, size: usize, manner: Manner) -> io::
     Ok(())
 }
 
-/// The path of the next request; requests have no bodies here.
+/// The path of the next request, whose body has been read and dropped.
 fn next_path(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<Option<String>> {
-    let mut piece = [0; 4096];
+    let mut piece = [0; 64 * 1024];
     loop {
         if let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
-            let head = String::from_utf8_lossy(&buffer[..end]);
-            let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+            let head = String::from_utf8_lossy(&buffer[..end]).into_owned();
             buffer.drain(..end + 4);
-            return Ok(Some(path));
+            drop_body(stream, buffer, &head)?;
+            return Ok(head.split(' ').nth(1).map(str::to_owned));
         }
         match stream.read(&mut piece)? {
             0 => return Ok(None),
             _ if buffer.len() > LONGEST => return Err(io::Error::other("the head is too long")),
             count => buffer.extend_from_slice(&piece[..count]),
         }
+    }
+}
+
+/// Bodies come with their length here: the load programs' clients, curl and both proxies send it.
+fn drop_body(stream: &mut TcpStream, buffer: &mut Vec<u8>, head: &str) -> io::Result<()> {
+    let fields = head.split("\r\n").filter_map(|line| line.split_once(':'));
+    let mut lengths = fields.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    let length = lengths
+        .next()
+        .and_then(|(_, value)| value.trim().parse::<u64>().ok())
+        .unwrap_or(0);
+    let here = buffer.len().min(usize::try_from(length).unwrap_or(usize::MAX));
+    buffer.drain(..here);
+    let mut left = stream.take(length - here as u64);
+    match io::copy(&mut left, &mut io::sink())? == length - here as u64 {
+        true => Ok(()),
+        false => Err(io::ErrorKind::UnexpectedEof.into()),
     }
 }

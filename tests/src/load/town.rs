@@ -160,7 +160,8 @@ pub(super) fn name(route: usize) -> String {
     format!("{}-{route}", MODULES[route % 2])
 }
 
-fn path(route: usize, id: &str) -> String {
+/// A path that a route takes.
+pub(super) fn path(route: usize, id: &str) -> String {
     format!("/api/{}/{route}/{id}", MODULES[route % 2])
 }
 
