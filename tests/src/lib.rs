@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod demo;
+pub mod load;
 pub mod postgres;
 pub mod process;
 pub mod programs;

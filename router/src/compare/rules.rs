@@ -70,7 +70,7 @@ pub struct Limits {
     pub depth: usize,
     /// How many groups of differences are listed.
     pub differences: usize,
-    /// Bytes of a value in a listed difference.
+    /// Bytes of a value in a listed difference. A body that is no JSON is described instead, in at most 170.
     pub value: usize,
 }
 

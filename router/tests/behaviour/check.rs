@@ -50,6 +50,14 @@ fn a_good_file_is_valid() {
     assert_eq!((checked.code, checked.complaints.as_str()), (Some(0), ""));
 }
 
+/// It is read by a program that no other test builds, and a fuzz target that cannot start finds nothing.
+#[test]
+fn the_file_of_the_fuzz_target_is_valid() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fuzz/fuzz_targets/matcher.toml");
+    let checked = check(&std::fs::read(file).unwrap());
+    assert_eq!((checked.code, checked.complaints.as_str()), (Some(0), ""));
+}
+
 /// What is changed in the good file, into what, and what must be said of it.
 const MISTAKES: &[(&str, &str, &str)] = &[
     (

@@ -22,6 +22,24 @@ fn a_status_of_another_class_hides_the_rest_and_one_of_the_same_class_does_not()
 }
 
 #[test]
+fn a_body_that_is_described_is_described_in_bounds_whatever_its_media_type() {
+    let kind = format!("text/{}", "x".repeat(5000));
+    let told = |body: &[u8]| answer(200, &[("content-type", &kind)], body);
+    let limits = Limits {
+        value: 1,
+        ..Limits::default()
+    };
+    let differ = compare(&Rules::default(), &limits, &told(b"abc"), &told(b"abd"));
+    let Verdict::Differs(differences) = differ else {
+        unreachable!("equal");
+    };
+    assert!(
+        differences.listed.iter().all(|difference| difference.right.len() <= 170),
+        "{differences:?}"
+    );
+}
+
+#[test]
 fn other_bodies_are_compared_by_length_and_hash() {
     let html = |body: &[u8]| answer(200, &[("content-type", "text/html; charset=utf-8")], body);
     let differ = compare(&Rules::default(), &Limits::default(), &html(b"abc"), &html(b""));
