@@ -25,7 +25,14 @@ pub fn send(state: &State, (write, attempt): Which, router: u8) -> Option<State>
     {
         return None;
     }
-    Some(with(state, (write, attempt), Attempt::AtRouter { router, replayed: false }))
+    Some(with(
+        state,
+        (write, attempt),
+        Attempt::AtRouter {
+            router,
+            replayed: false,
+        },
+    ))
 }
 
 /// A router sends a write on to the side that it believes to hold the pen.
@@ -34,7 +41,17 @@ pub fn forward(state: &State, which: Which) -> Option<State> {
         return None;
     };
     let Router { holder, holding, .. } = state.routers[usize::from(router)];
-    (!holding).then(|| with(state, which, Attempt::OnItsWay { router, replayed, to: holder }))
+    (!holding).then(|| {
+        with(
+            state,
+            which,
+            Attempt::OnItsWay {
+                router,
+                replayed,
+                to: holder,
+            },
+        )
+    })
 }
 
 /// A write arrives: it is refused with 421, answered from the record, or passes the trigger and takes its number.
@@ -56,15 +73,29 @@ pub fn write(state: &State, guards: &Guards, which: Which) -> Option<State> {
         return Some(next);
     }
     let number = side.next;
-    let mut next = with(state, which, Attempt::Open { router, side: to, number });
+    let mut next = with(
+        state,
+        which,
+        Attempt::Open {
+            router,
+            side: to,
+            number,
+        },
+    );
     next.side_mut(to).next += 1;
     Some(next)
 }
 
 /// 421: nothing happened, so the router may send the write once more ([`forward`]); it learns who holds the pen.
 fn refuse(state: &State, which: Which, (router, replayed, to): (u8, bool, Name)) -> State {
-    let attempt =
-        if replayed { Attempt::Refused } else { Attempt::AtRouter { router, replayed: true } };
+    let attempt = if replayed {
+        Attempt::Refused
+    } else {
+        Attempt::AtRouter {
+            router,
+            replayed: true,
+        }
+    };
     let mut next = with(state, which, attempt);
     let pen = state.side(to).pen;
     let known = &mut next.routers[usize::from(router)];
@@ -81,7 +112,11 @@ pub fn commit(state: &State, which: Which, lost: bool) -> Option<State> {
     let Attempt::Open { router, side, number } = state.writes[which.0].attempts[which.1] else {
         return None;
     };
-    let after = if lost { Attempt::Unknown { router } } else { Attempt::Answered };
+    let after = if lost {
+        Attempt::Unknown { router }
+    } else {
+        Attempt::Answered
+    };
     let mut next = with(state, which, after);
     next.writes[which.0].acknowledged |= !lost;
     let side = next.side_mut(side);
@@ -97,7 +132,10 @@ pub fn replay(state: &State, guards: &Guards, which: Which) -> Option<State> {
     let Attempt::Unknown { router } = state.writes[which.0].attempts[which.1] else {
         return None;
     };
-    let again = Attempt::AtRouter { router, replayed: true };
+    let again = Attempt::AtRouter {
+        router,
+        replayed: true,
+    };
     (!guards.replay_needs_a_refusal && which.0 != KEYED).then(|| with(state, which, again))
 }
 
@@ -113,7 +151,11 @@ pub fn release_writes(state: &State, router: usize, name: Name) -> Option<State>
     let pen = state.side(name).pen;
     let news = state.side(name).accepts() && pen.epoch >= state.routers[router].epoch;
     let mut next = state.clone();
-    next.routers[router] = Router { holder: name, epoch: pen.epoch, holding: false };
+    next.routers[router] = Router {
+        holder: name,
+        epoch: pen.epoch,
+        holding: false,
+    };
     (news && next != *state).then_some(next)
 }
 

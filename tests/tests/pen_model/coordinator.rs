@@ -5,7 +5,7 @@
 //! it may arrive at any later time and any number of times; a coordinator that is slow, dead or started again is one whose
 //! commands come late, not at all, or from an old journal.
 
-use crate::state::{Command, Name, NAMES, Pass, PenState, Phase, State};
+use crate::state::{Command, NAMES, Name, Pass, PenState, Phase, State};
 
 /// The commands that a coordinator may give now.
 pub fn commands(state: &State, coordinator: u8, last_epoch: u8) -> Vec<Command> {
@@ -14,20 +14,33 @@ pub fn commands(state: &State, coordinator: u8, last_epoch: u8) -> Vec<Command> 
         let (side, peer) = (state.side(name), state.side(name.peer()));
         let follows = peer.follow.is_some_and(|follow| follow.phase == Phase::Following);
         if side.accepts() && follows && side.pen.epoch <= last_epoch {
-            let pass = Pass { coordinator, epoch: side.pen.epoch };
+            let pass = Pass {
+                coordinator,
+                epoch: side.pen.epoch,
+            };
             commands.push(Command::Fence { to: name, pass });
         }
         if side.pen.state == PenState::Granted {
-            commands.push(Command::Accept { to: name.peer(), receipt: side.pen });
+            commands.push(Command::Accept {
+                to: name.peer(),
+                receipt: side.pen,
+            });
             if peer.accepts() {
-                commands.push(Command::Turn { to: name, receipt: peer.pen });
+                commands.push(Command::Turn {
+                    to: name,
+                    receipt: peer.pen,
+                });
             }
         }
     }
     if let Some(pass) = state.journals[usize::from(coordinator)] {
         let to = Name::of_epoch(pass.epoch);
         commands.push(Command::Abort { to, pass });
-        commands.push(Command::Grant { to, pass, proof: proof(state, to.peer()) });
+        commands.push(Command::Grant {
+            to,
+            pass,
+            proof: proof(state, to.peer()),
+        });
     }
     commands
 }
@@ -50,7 +63,10 @@ pub fn rash_accept(state: &State, name: Name) -> Option<Command> {
             state: PenState::Granted,
             ..pen
         };
-        Command::Accept { to: name.peer(), receipt }
+        Command::Accept {
+            to: name.peer(),
+            receipt,
+        }
     })
 }
 

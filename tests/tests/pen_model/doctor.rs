@@ -35,7 +35,11 @@ pub fn next_move(state: &State) -> Move {
         let reached = reached(peer.follow, row.position);
         match (row.state, row.pass) {
             (PenState::Fenced, Some(pass)) if row.holder == name && reached => {
-                return Move::Order(Command::Grant { to: name, pass, proof: row.position });
+                return Move::Order(Command::Grant {
+                    to: name,
+                    pass,
+                    proof: row.position,
+                });
             }
             (PenState::Fenced, Some(pass)) if row.holder == name => {
                 return Move::Order(Command::Abort { to: name, pass });
@@ -43,7 +47,10 @@ pub fn next_move(state: &State) -> Move {
             (PenState::Granted, _) if peer.pen.epoch < row.epoch => {
                 return match peer.follow {
                     None => Move::Copy(name.peer()),
-                    Some(_) if reached => Move::Order(Command::Accept { to: name.peer(), receipt: row }),
+                    Some(_) if reached => Move::Order(Command::Accept {
+                        to: name.peer(),
+                        receipt: row,
+                    }),
                     Some(_) => Move::Follow(name.peer()),
                 };
             }

@@ -15,9 +15,17 @@ pub fn copy(state: &State, guards: &Guards, name: Name) -> Option<State> {
     }
     let mut next = state.clone();
     let head = state.side(name.peer()).head();
-    let cursor = if guards.copy_takes_the_cursor_first { seen(head, guards) } else { 0 };
+    let cursor = if guards.copy_takes_the_cursor_first {
+        seen(head, guards)
+    } else {
+        0
+    };
     next.side_mut(name).rows = Default::default();
-    next.side_mut(name).follow = Some(Follow { cursor, phase: Phase::Copying(0) });
+    next.side_mut(name).follow = Some(Follow {
+        epoch: pen.epoch,
+        cursor,
+        phase: Phase::Copying(0),
+    });
     (next != *state).then_some(next)
 }
 
@@ -30,7 +38,13 @@ pub fn copy_chunk(state: &State, guards: &Guards, name: Name) -> Option<Answer> 
     let source = state.side(name.peer());
     let mut rows = [None; ROWS];
     rows[usize::from(index)] = Some(source.rows[usize::from(index)]);
-    Some(Answer { to: name, asked, rows, head: seen(source.head(), guards), chunk: true })
+    Some(Answer {
+        to: name,
+        asked,
+        rows,
+        head: seen(source.head(), guards),
+        chunk: true,
+    })
 }
 
 /// Reads one row again at the source, whatever the feed says.
@@ -40,7 +54,13 @@ pub fn repair(state: &State, name: Name, row: usize) -> Option<Answer> {
     let mut rows = [None; ROWS];
     rows[row] = Some(source.rows[row]);
     let following = asked.phase == Phase::Following;
-    following.then_some(Answer { to: name, asked, rows, head: source.head(), chunk: true })
+    following.then_some(Answer {
+        to: name,
+        asked,
+        rows,
+        head: source.head(),
+        chunk: true,
+    })
 }
 
 /// Reads what has changed at the source: which rows, and how they are now.
@@ -53,7 +73,13 @@ pub fn changes(state: &State, guards: &Guards, name: Name) -> Option<Answer> {
         rows[row] = (numbers & !seen != 0).then_some(source.rows[row]);
     }
     let news = rows.iter().any(Option::is_some) || asked.phase == Phase::CatchingUp;
-    news.then_some(Answer { to: name, asked, rows, head: self::seen(source.head(), guards), chunk: false })
+    news.then_some(Answer {
+        to: name,
+        asked,
+        rows,
+        head: self::seen(source.head(), guards),
+        chunk: false,
+    })
 }
 
 /// What a cursor stands for: the numbers that it has seen or, as the naive outbox has it, everything up to the greatest.
@@ -67,9 +93,15 @@ fn seen(cursor: Numbers, guards: &Guards) -> Numbers {
 }
 
 /// Writes an answer's rows and moves the cursor. `torn`: the process dies between the two, if they are two.
-pub fn apply(state: &State, guards: &Guards, answer: Answer, poison: Option<usize>, torn: bool) -> Option<State> {
+pub fn apply(
+    state: &State,
+    guards: &Guards,
+    answer: Answer,
+    poison: Option<usize>,
+    torn: bool,
+) -> Option<State> {
     let follow = state.side(answer.to).follow?;
-    if (guards.answer_fits_the_cursor && follow != answer.asked) || (torn && guards.cursor_moves_with_the_rows) {
+    if !fits(follow, answer.asked, guards) || (torn && guards.cursor_moves_with_the_rows) {
         return None;
     }
     let mut next = state.clone();
@@ -80,12 +112,23 @@ pub fn apply(state: &State, guards: &Guards, answer: Answer, poison: Option<usiz
             return None;
         }
         if !torn {
-            let answered = if guards.first_answers_travel { value.answered } else { side.rows[row].answered };
+            let answered = if guards.first_answers_travel {
+                value.answered
+            } else {
+                side.rows[row].answered
+            };
             side.rows[row] = Row { answered, ..*value };
         }
     }
     side.follow = Some(moved(follow, &answer, guards));
     Some(next)
+}
+
+/// Whether the follower's row is the one from before the question.
+fn fits(follow: Follow, asked: Follow, guards: &Guards) -> bool {
+    let epoch = follow.epoch == asked.epoch;
+    let cursor = follow.cursor == asked.cursor && follow.phase == asked.phase;
+    (epoch || !guards.answer_fits_the_epoch) && (cursor || !guards.answer_fits_the_cursor)
 }
 
 fn moved(follow: Follow, answer: &Answer, guards: &Guards) -> Follow {
@@ -97,6 +140,14 @@ fn moved(follow: Follow, answer: &Answer, guards: &Guards) -> Follow {
     };
     // Without its guard the copy asks for the feed's end when it is through.
     let late = !guards.copy_takes_the_cursor_first && phase == Phase::CatchingUp;
-    let cursor = if answer.chunk && !late { follow.cursor } else { answer.head };
-    Follow { cursor, phase }
+    let cursor = if answer.chunk && !late {
+        follow.cursor
+    } else {
+        answer.head
+    };
+    Follow {
+        cursor,
+        phase,
+        ..follow
+    }
 }

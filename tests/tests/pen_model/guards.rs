@@ -42,6 +42,8 @@ pub struct Guards {
     pub copy_takes_the_cursor_first: bool,
     /// An answer is applied only if nothing was applied since its question.
     pub answer_fits_the_cursor: bool,
+    /// An answer is applied only in the epoch in which it was asked for.
+    pub answer_fits_the_epoch: bool,
     /// Rows and cursor are written in one transaction.
     pub cursor_moves_with_the_rows: bool,
     /// The cursor is the set of transactions that were seen, not the greatest number.
@@ -73,6 +75,7 @@ impl Guards {
         copy_needs_a_follower: true,
         copy_takes_the_cursor_first: true,
         answer_fits_the_cursor: true,
+        answer_fits_the_epoch: true,
         cursor_moves_with_the_rows: true,
         cursor_is_a_snapshot: true,
         first_answers_travel: true,

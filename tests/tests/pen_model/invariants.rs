@@ -82,14 +82,16 @@ pub fn sights() -> Vec<Property<Model>> {
 
 /// What a run there and back must have seen besides.
 pub fn sight_of_the_way_back() -> Property<Model> {
-    Property::sometimes("the pen is back after a write at the service", |_, state: &State| {
-        state.side(Name::Monolith).accepts() && state.side(Name::Service).head() != 0
-    })
+    Property::sometimes(
+        "the pen is back after a write at the service",
+        |_, state: &State| state.side(Name::Monolith).accepts() && state.side(Name::Service).head() != 0,
+    )
 }
 
 /// What a run with a client that repeats its write must have seen besides.
 pub fn sight_of_a_repetition() -> Property<Model> {
-    Property::sometimes("a repeated write is answered by the other side", |_, state: &State| {
-        state.history.answered_elsewhere
-    })
+    Property::sometimes(
+        "a repeated write is answered by the other side",
+        |_, state: &State| state.history.answered_elsewhere,
+    )
 }

@@ -12,7 +12,7 @@ use crate::coordinator;
 use crate::guards::Guards;
 use crate::invariants;
 use crate::state::{
-    ATTEMPTS, Answer, Attempt, Command, Follow, NAMES, Name, Pen, PenState, Phase, Row, Router, Side, State,
+    ATTEMPTS, Answer, Attempt, Command, Follow, NAMES, Name, Pen, PenState, Phase, Router, Row, Side, State,
     WRITES, Write,
 };
 use crate::{follower, pen};
@@ -70,12 +70,18 @@ pub enum Action {
     CopyChunk(Name),
     Changes(Name),
     Repair(Name, usize),
-    Apply { answer: Answer, torn: bool },
+    Apply {
+        answer: Answer,
+        torn: bool,
+    },
     Forget(Answer),
     Send(Which, u8),
     Forward(Which),
     Write(Which),
-    Commit { which: Which, lost: bool },
+    Commit {
+        which: Which,
+        lost: bool,
+    },
     Replay(Which),
     HoldWrites(u8),
     ReleaseWrites(u8, Name),
@@ -88,7 +94,13 @@ impl stateright::Model for Model {
     fn init_states(&self) -> Vec<State> {
         let side = |name| Side {
             name,
-            pen: Pen { holder: Name::Monolith, epoch: 1, state: PenState::Held, pass: None, position: 0 },
+            pen: Pen {
+                holder: Name::Monolith,
+                epoch: 1,
+                state: PenState::Held,
+                pass: None,
+                position: 0,
+            },
             rows: [Row::default(); _],
             outbox: [0; _],
             next: 0,
@@ -96,16 +108,27 @@ impl stateright::Model for Model {
         };
         let mut service = side(Name::Service);
         if !self.bounds.copies {
-            service.follow = Some(Follow { cursor: 0, phase: Phase::Following });
+            service.follow = Some(Follow {
+                epoch: 1,
+                cursor: 0,
+                phase: Phase::Following,
+            });
         }
-        let router = |holder| Router { holder, epoch: 1, holding: false };
+        let router = |holder| Router {
+            holder,
+            epoch: 1,
+            holding: false,
+        };
         vec![State {
             sides: [side(Name::Monolith), service],
             journals: [None; 2],
             commands: BTreeSet::new(),
             answers: BTreeSet::new(),
             routers: [router(Name::Monolith), router(Name::Service)],
-            writes: [Write { attempts: [Attempt::Unsent; ATTEMPTS], acknowledged: false }; WRITES],
+            writes: [Write {
+                attempts: [Attempt::Unsent; ATTEMPTS],
+                acknowledged: false,
+            }; WRITES],
             history: Default::default(),
         }]
     }
@@ -113,7 +136,11 @@ impl stateright::Model for Model {
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
         self.orders(state, actions);
         for name in NAMES {
-            actions.extend([Action::Expire(name), Action::CopyChunk(name), Action::Changes(name)]);
+            actions.extend([
+                Action::Expire(name),
+                Action::CopyChunk(name),
+                Action::Changes(name),
+            ]);
             actions.extend(self.bounds.crashes.then_some(Action::Crash(name)));
             actions.extend((0..self.bounds.repairs).map(|row| Action::Repair(name, row)));
             actions.extend(self.bounds.copies.then_some(Action::Copy(name)));
@@ -166,11 +193,17 @@ impl Model {
     fn orders(&self, state: &State, actions: &mut Vec<Action>) {
         for coordinator in 0..self.bounds.coordinators {
             let commands = coordinator::commands(state, coordinator, self.bounds.last_epoch);
-            actions.extend(commands.into_iter().map(|command| Action::Order(coordinator, command)));
+            actions.extend(
+                commands
+                    .into_iter()
+                    .map(|command| Action::Order(coordinator, command)),
+            );
             actions.extend(NAMES.map(|name| Action::TakeOver(coordinator, name)));
         }
         if !self.guards.accept_needs_the_grant {
-            let rash = NAMES.into_iter().filter_map(|name| coordinator::rash_accept(state, name));
+            let rash = NAMES
+                .into_iter()
+                .filter_map(|name| coordinator::rash_accept(state, name));
             actions.extend(rash.map(|command| Action::Order(0, command)));
         }
         for &command in &state.commands {
@@ -183,12 +216,15 @@ impl Model {
             actions.extend(NAMES.map(|name| Action::ReleaseWrites(router, name)));
             actions.extend(self.bounds.holding.then_some(Action::HoldWrites(router)));
         }
-        let made = |&(write, attempt): &Which| {
-            write < self.bounds.writes && (attempt == 0 || self.bounds.repeats)
-        };
+        let made =
+            |&(write, attempt): &Which| write < self.bounds.writes && (attempt == 0 || self.bounds.repeats);
         for which in clients::all().filter(made) {
             actions.extend((0..self.bounds.routers).map(|router| Action::Send(which, router)));
-            actions.extend([Action::Forward(which), Action::Write(which), Action::Replay(which)]);
+            actions.extend([
+                Action::Forward(which),
+                Action::Write(which),
+                Action::Replay(which),
+            ]);
             actions.extend([false, true].map(|lost| Action::Commit { which, lost }));
         }
     }

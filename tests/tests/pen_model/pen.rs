@@ -31,7 +31,12 @@ fn fence(state: &mut State, guards: &Guards, to: Name, pass: Pass) -> bool {
     }
     let position = side.head();
     let pen = &mut state.side_mut(to).pen;
-    *pen = Pen { state: PenState::Fenced, pass: Some(pass), position, ..*pen };
+    *pen = Pen {
+        state: PenState::Fenced,
+        pass: Some(pass),
+        position,
+        ..*pen
+    };
     state.history.strayed |= ended(state, pass);
     true
 }
@@ -47,8 +52,12 @@ fn grant(state: &mut State, guards: &Guards, to: Name, pass: Pass, proof: u16) -
         return false;
     }
     end(state, pen.pass, pass);
-    state.side_mut(to).pen =
-        Pen { holder: to.peer(), epoch: pen.epoch + 1, state: PenState::Granted, ..pen };
+    state.side_mut(to).pen = Pen {
+        holder: to.peer(),
+        epoch: pen.epoch + 1,
+        state: PenState::Granted,
+        ..pen
+    };
     true
 }
 
@@ -63,7 +72,13 @@ fn abort(state: &mut State, guards: &Guards, to: Name, pass: Pass) -> bool {
     end(state, pen.pass, pass);
     state.history.aborted = true;
     let epoch = pen.epoch + if guards.abort_skips_an_epoch { 2 } else { 1 };
-    state.side_mut(to).pen = Pen { holder: to, epoch, state: PenState::Held, position: 0, ..pen };
+    state.side_mut(to).pen = Pen {
+        holder: to,
+        epoch,
+        state: PenState::Held,
+        position: 0,
+        ..pen
+    };
     true
 }
 
@@ -91,7 +106,11 @@ fn accept(state: &mut State, guards: &Guards, to: Name, receipt: Pen) -> bool {
     let (head, known) = (side.head(), side.pen.epoch);
     state.history.went_back |= known > receipt.epoch;
     let side = state.side_mut(to);
-    side.pen = Pen { state: PenState::Held, position: head, ..receipt };
+    side.pen = Pen {
+        state: PenState::Held,
+        position: head,
+        ..receipt
+    };
     if guards.accept_ends_following {
         side.follow = None;
     }
@@ -108,10 +127,21 @@ fn turn(state: &mut State, guards: &Guards, to: Name, receipt: Pen) -> bool {
     }
     let known = side.pen.epoch;
     state.history.went_back |= known > receipt.epoch;
-    let cursor = if guards.turn_begins_at_the_acceptance { receipt.position } else { now };
+    let cursor = if guards.turn_begins_at_the_acceptance {
+        receipt.position
+    } else {
+        now
+    };
     let side = state.side_mut(to);
-    side.pen = Pen { position: 0, ..receipt };
-    side.follow = Some(Follow { cursor, phase: Phase::Following });
+    side.pen = Pen {
+        position: 0,
+        ..receipt
+    };
+    side.follow = Some(Follow {
+        epoch: receipt.epoch,
+        cursor,
+        phase: Phase::Following,
+    });
     true
 }
 

@@ -35,7 +35,11 @@ impl Name {
 
     /// The side whose epochs these are: the monolith's are odd.
     pub fn of_epoch(epoch: u8) -> Self {
-        if epoch % 2 == 1 { Self::Monolith } else { Self::Service }
+        if epoch % 2 == 1 {
+            Self::Monolith
+        } else {
+            Self::Service
+        }
     }
 }
 
@@ -84,6 +88,8 @@ pub enum Phase {
 /// The follower's row in its database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Follow {
+    /// The epoch in which it began to follow. A cursor can be the same again in a later one.
+    pub epoch: u8,
     pub cursor: Numbers,
     pub phase: Phase,
 }
@@ -149,13 +155,26 @@ pub struct Router {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Attempt {
     Unsent,
-    AtRouter { router: u8, replayed: bool },
-    OnItsWay { router: u8, replayed: bool, to: Name },
+    AtRouter {
+        router: u8,
+        replayed: bool,
+    },
+    OnItsWay {
+        router: u8,
+        replayed: bool,
+        to: Name,
+    },
     /// In a transaction that has passed the trigger and has taken a number.
-    Open { router: u8, side: Name, number: u8 },
+    Open {
+        router: u8,
+        side: Name,
+        number: u8,
+    },
     Answered,
     /// No answer came, and whether anything happened is not known.
-    Unknown { router: u8 },
+    Unknown {
+        router: u8,
+    },
     /// Refused in the end; nothing happened.
     Refused,
 }
