@@ -24,7 +24,7 @@ fn a_status_of_another_class_hides_the_rest_and_one_of_the_same_class_does_not()
 #[test]
 fn a_body_that_is_described_is_described_in_bounds_whatever_its_media_type() {
     let kind = format!("text/{}", "x".repeat(5000));
-    let told = |body: &[u8]| answer(200, &[("content-type", &kind)], body);
+    let told = |body: &[u8]| answer(200, &[("content-type", kind.as_str())], body);
     let limits = Limits {
         value: 1,
         ..Limits::default()
