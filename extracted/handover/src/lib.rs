@@ -8,20 +8,27 @@
 //! 2. its rows are read and written in the form that both sides agree on ([`store`]: `Plain` where the tables have that form
 //!    already, code of its own where they have not);
 //! 3. its writes pass the [`gate`], which turns the database's refusal into a 421 and says each write's position;
-//! 4. it serves the protocol and follows its peer (`link`), on an address of its own.
+//! 4. it serves the protocol and follows its peer ([`link`], [`http`]), on an address of its own.
 //!
 //! Architecture Invariant: what must hold, holds in the database, in one transaction each. A process that dies anywhere
 //! leaves a state from which the protocol's table names the next move.
 
 pub mod client;
 pub mod gate;
+pub mod http;
+pub mod link;
 pub mod row;
 pub mod settings;
 pub mod store;
 pub mod table;
 pub mod wire;
 
+mod error;
+mod feed;
+mod follow;
 mod names;
 mod pen;
+mod verify;
 
+pub use error::Error;
 pub use names::Names;
