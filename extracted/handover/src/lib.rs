@@ -14,6 +14,8 @@
 //! leaves a state from which the protocol's table names the next move.
 
 pub mod client;
+pub mod compare;
+pub mod doctor;
 pub mod gate;
 pub mod http;
 pub mod link;

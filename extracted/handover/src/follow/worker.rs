@@ -141,7 +141,7 @@ impl Worker {
                 };
                 match self.link.abort(command).await {
                     Ok(_) => {
-                        tracing::warn!(module = pen.module, %pass, "the fence has expired; writes go on here")
+                        tracing::warn!(module = pen.module, %pass, "the fence has expired; writes go on here");
                     }
                     Err(Error::Lost(..)) => {}
                     Err(error) => return Err(error),
