@@ -187,6 +187,12 @@ impl Side {
         self.moved("retention", command, Duration::ZERO).await
     }
 
+    /// Tries, and takes back, what following needs.
+    pub async fn rehearse(&self) -> Result<Pen, Error> {
+        self.moved("rehearse", &serde_json::json!({}), Duration::from_secs(5))
+            .await
+    }
+
     /// Ends the link.
     pub async fn seal(&self, command: &Seal) -> Result<Pen, Error> {
         self.moved("seal", command, Duration::ZERO).await

@@ -60,6 +60,9 @@ pub enum Error {
     /// The database failed.
     #[error("database: {0}")]
     Database(#[from] db::Error),
+    /// An attempt that was never meant to stay.
+    #[error("taken back, as it was meant to be")]
+    TakenBack,
     /// Something that cannot be.
     #[error("{0}")]
     Defect(String),
@@ -132,7 +135,7 @@ impl Error {
                 "The other side did not do its part",
                 StatusCode::BAD_GATEWAY,
             ),
-            Self::OtherSide { .. } | Self::Database(_) | Self::Defect(_) => (
+            Self::OtherSide { .. } | Self::Database(_) | Self::TakenBack | Self::Defect(_) => (
                 "internal",
                 "Something went wrong on this side",
                 StatusCode::INTERNAL_SERVER_ERROR,

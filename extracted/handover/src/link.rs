@@ -170,6 +170,23 @@ impl Link {
         self.moved(pen)
     }
 
+    /// Tries what following needs: writing rows, and reaching the other side. Nothing is kept of the attempt.
+    pub(crate) async fn rehearse(&self) -> Result<Pen, Error> {
+        self.peer
+            .status()
+            .await
+            .map_err(|error| Error::NotReady(format!("this side cannot follow: {error}")))?;
+        let (names, store) = (Arc::clone(&self.names), Arc::clone(&self.store));
+        let attempt = move |conn: &mut _| {
+            commands::rehearse(conn, &names, &*store)?;
+            Err::<(), _>(Error::TakenBack)
+        };
+        match self.db.write(attempt).await {
+            Ok(()) | Err(Error::TakenBack) => Ok(self.both().await?.0),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Lets everybody who waits look again: the pen has moved, or it could have.
     fn moved(&self, pen: Result<Pen, Error>) -> Result<Pen, Error> {
         self.changed.notify_waiters();

@@ -77,3 +77,32 @@ pub(crate) fn retention(conn: &mut Conn, names: &Names, command: &Retention) -> 
     }
     pen::read(conn, names)?.ok_or(Error::Module)
 }
+
+/// Tries, and takes back, what this side does when it follows: writes rows under the mark, one of each table. So a side that could
+/// not follow says so before anything depends on it.
+pub(crate) fn rehearse(conn: &mut Conn, names: &Names, store: &dyn Store) -> Result<(), Error> {
+    pen::mark(conn, names)?;
+    for table in store.tables() {
+        let range = crate::store::Range::default();
+        let rows = store.page(conn, table, &range, 1)?;
+        store
+            .put(conn, table, &rows)
+            .map_err(|error| cannot(table.name, &error))?;
+    }
+    let numbers = store.sequences(conn)?;
+    store
+        .raise_sequences(conn, &numbers)
+        .map_err(|error| cannot("the sequences", &error))?;
+    pen::unmark(conn, names)?;
+    Ok(())
+}
+
+fn cannot(what: &str, error: &dyn std::error::Error) -> Error {
+    let mut told = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        told = format!("{told}: {error}");
+        cause = error.source();
+    }
+    Error::NotReady(format!("this side cannot follow: {what}: {told}"))
+}

@@ -472,11 +472,11 @@ impl Worker {
             apply::as_follower(conn, &names, &before, &before, |conn| {
                 let culprit = apply::first_misfit(conn, &*store, &changes)?;
                 *told.lock().map_err(Error::defect)? = culprit;
-                Err(Error::NotReady("only an attempt".to_owned()))
+                Err(Error::TakenBack)
             })
         };
         match self.link.db.write(work).await {
-            Ok(_) | Err(Error::NotReady(_)) => Ok(found.lock().map_err(Error::defect)?.take()),
+            Ok(_) | Err(Error::TakenBack) => Ok(found.lock().map_err(Error::defect)?.take()),
             Err(error) => Err(error),
         }
     }

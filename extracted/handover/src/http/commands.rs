@@ -17,6 +17,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .route("/copy", web::post().to(copy))
         .route("/repair", web::post().to(repair))
         .route("/retention", web::post().to(retention))
+        .route("/rehearse", web::post().to(rehearse))
         .route("/seal", web::post().to(seal));
 }
 
@@ -83,4 +84,8 @@ async fn retention(Asked(link): Asked, body: Bytes) -> Answer {
 
 async fn seal(Asked(link): Asked, body: Bytes) -> Answer {
     moved(link.seal(command(&body)?).await)
+}
+
+async fn rehearse(Asked(link): Asked) -> Answer {
+    moved(link.rehearse().await)
 }
