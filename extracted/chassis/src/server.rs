@@ -124,7 +124,10 @@ where
 
 #[expect(clippy::print_stdout, reason = "the one line a harness or script reads")]
 fn announce(name: &str, addresses: &[SocketAddr], beside: &[(&str, SocketAddr)]) {
-    let beside: String = beside.iter().map(|(name, address)| format!(" {name}={address}")).collect();
+    let beside: String = beside
+        .iter()
+        .map(|(name, address)| format!(" {name}={address}"))
+        .collect();
     for address in addresses {
         tracing::info!(%address, beside, "listening");
         println!("listening {name}={address}{beside}");
