@@ -41,6 +41,9 @@ pub(super) fn put(plain: &Plain, conn: &mut Conn, table: &Table, rows: &[Row]) -
     }
     if done.is_ok() {
         conn.batch_execute("RELEASE SAVEPOINT put")?;
+    } else {
+        // Nothing is left of it. If this fails too, the connection is gone, and the first error says more.
+        let _ = conn.batch_execute("ROLLBACK TO SAVEPOINT put; RELEASE SAVEPOINT put");
     }
     done.map(|_| ())
 }

@@ -83,7 +83,7 @@ fn a_unique_value_that_a_row_elsewhere_has_is_refused_and_nothing_is_left(place:
             .is_err_and(chassis::db::Error::is_unique_violation),
         "{refused:?}"
     );
-    run(&mut conn, "ROLLBACK").unwrap();
+    // Within the same transaction, so that a caller can go on with something else.
     assert_eq!(everything(&mut conn), before);
 }
 
