@@ -19,7 +19,12 @@ struct Stored {
 pub(super) fn find(conn: &mut Conn, table: &Table, keys: &[Key]) -> Result<Vec<Row>, Error> {
     let keys = list(table, keys);
     let query = rows(conn, table, &format!("WHERE {}", among(conn, table)));
-    load(table, diesel::sql_query(query).bind::<Text, _>(keys).load(conn)?)
+    load(
+        table,
+        &diesel::sql_query(query)
+            .bind::<Text, _>(keys)
+            .load::<Stored>(conn)?,
+    )
 }
 
 /// Rows of a range, by key.
@@ -43,10 +48,10 @@ pub(super) fn page(conn: &mut Conn, table: &Table, range: &Range, limit: usize) 
     for key in [after, through].into_iter().flatten() {
         query = query.bind::<Text, _>(key.text());
     }
-    load(table, query.load(conn)?)
+    load(table, &query.load::<Stored>(conn)?)
 }
 
-fn load(table: &Table, stored: Vec<Stored>) -> Result<Vec<Row>, Error> {
+fn load(table: &Table, stored: &[Stored]) -> Result<Vec<Row>, Error> {
     stored
         .iter()
         .map(|stored| form::read(table, &stored.row))

@@ -24,21 +24,20 @@ pub(super) fn put(plain: &Plain, conn: &mut Conn, table: &Table, rows: &[Row]) -
     let backend = backend(conn);
     let text = form::write(table, &computed, rows, backend)?;
     let query = insert(table, &computed, backend);
+    let write = |conn: &mut Conn| {
+        let query = diesel::sql_query(&query).bind::<Text, _>(&text);
+        query.execute(conn).map_err(Error::from)
+    };
     // PostgreSQL ends the whole transaction with the first error, unless there is a place to go back to.
     conn.batch_execute("SAVEPOINT put")?;
-    let mut done = diesel::sql_query(&query)
-        .bind::<Text, _>(&text)
-        .execute(conn)
-        .map_err(Error::from);
-    if done.as_ref().is_err_and(Error::is_unique_violation) {
-        conn.batch_execute("ROLLBACK TO SAVEPOINT put")?;
-        if swap::step_aside(conn, table, rows)? {
-            done = diesel::sql_query(&query)
-                .bind::<Text, _>(&text)
-                .execute(conn)
-                .map_err(Error::from);
+    let done = match write(conn) {
+        Err(error) if error.is_unique_violation() => {
+            conn.batch_execute("ROLLBACK TO SAVEPOINT put")?;
+            let aside = swap::step_aside(conn, table, rows);
+            aside.and_then(|aside| if aside { write(conn) } else { Err(error) })
         }
-    }
+        done => done,
+    };
     if done.is_ok() {
         conn.batch_execute("RELEASE SAVEPOINT put")?;
     } else {
