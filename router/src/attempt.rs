@@ -19,6 +19,7 @@ use crate::exchange::{Outcome, outcome_of};
 use crate::forward::ask::Answer;
 use crate::forward::body::RequestBody;
 use crate::forward::{Caution, Failure};
+use crate::pen;
 use crate::plan::Plan;
 use crate::standing::{Admission, Change};
 use crate::worker::Worker;
@@ -68,6 +69,9 @@ pub(crate) async fn ask(
     body: RequestBody,
     caution: Caution,
 ) -> Outcome {
+    if let Some(pen) = plan.pen() {
+        return Box::pin(pen::write::ask(worker, plan, head, body, &pen)).await;
+    }
     let limit = plan.settings().response_timeout;
     if !plan.may_fall_back || caution != Caution::Repeatable {
         return once(worker, plan, head, body, caution, limit).await;
@@ -100,7 +104,8 @@ fn fault(outcome: &Outcome) -> Option<&'static str> {
     }
 }
 
-async fn once(
+/// One attempt at the upstream that the plan names.
+pub(crate) async fn once(
     worker: &Worker,
     plan: &Plan,
     head: &RequestHead,

@@ -40,6 +40,10 @@ pub enum Kind {
     CircuitOpened,
     /// It answers again.
     CircuitClosed,
+    /// A module's pen has another holder.
+    PenMoved,
+    /// A coordinator has made a step of a hand-over.
+    Handover,
 }
 
 /// One thing that happened.
@@ -186,13 +190,15 @@ impl Default for Events {
 
 impl Kind {
     /// All there are, in the order of their numbers.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Switch,
         Self::Reload,
         Self::RefusedReload,
         Self::Breach,
         Self::CircuitOpened,
         Self::CircuitClosed,
+        Self::PenMoved,
+        Self::Handover,
     ];
 
     /// The word for it.
@@ -204,6 +210,8 @@ impl Kind {
             Self::Breach => "breach",
             Self::CircuitOpened => "circuit-opened",
             Self::CircuitClosed => "circuit-closed",
+            Self::PenMoved => "pen-moved",
+            Self::Handover => "handover",
         }
     }
 }
