@@ -72,6 +72,10 @@ pub(crate) async fn ask(
     if let Some(pen) = plan.pen() {
         return Box::pin(pen::write::ask(worker, plan, head, body, &pen)).await;
     }
+    if let Some(pen) = plan.unknown_pen() {
+        pen.until_known().await;
+        plan.send_to_holder(&pen);
+    }
     let limit = plan.settings().response_timeout;
     if !plan.may_fall_back || caution != Caution::Repeatable {
         return once(worker, plan, head, body, caution, limit).await;

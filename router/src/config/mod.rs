@@ -193,6 +193,8 @@ pub enum Mode {
     Canary(Percent),
     /// The module's service.
     Service,
+    /// Whoever holds the module's data.
+    ByOwner,
 }
 
 impl Config {
@@ -236,7 +238,7 @@ impl Mode {
     pub fn percent(self) -> Option<Percent> {
         match self {
             Mode::Canary(percent) => Some(percent),
-            Mode::Monolith | Mode::Shadow | Mode::Service => None,
+            Mode::Monolith | Mode::Shadow | Mode::Service | Mode::ByOwner => None,
         }
     }
 
@@ -246,6 +248,7 @@ impl Mode {
             Mode::Monolith => "monolith",
             Mode::Shadow => "shadow",
             Mode::Service => "service",
+            Mode::ByOwner => "by-owner",
             Mode::Canary(_) => "canary",
         }
     }

@@ -34,6 +34,7 @@ pub(crate) async fn ask(
     let limit = plan.settings().response_timeout;
     let began = Instant::now();
     let mut body = Some(keep(body, pen.settings.replay_bytes).await?);
+    pen.until_known().await;
     loop {
         let patience = pen.settings.hold.min(limit.saturating_sub(began.elapsed()));
         pen.until_free(patience)
