@@ -47,9 +47,8 @@ impl Pass<'_> {
         let entry = json!({ "pass": self.id, "step": step, "detail": detail });
         // The journal explains; what is true stands in the sides. Nothing waits for it while writes wait, and a router that is away must
         // not stop a pass half-way.
-        let _ = self
-            .remote
-            .post(&["modules", self.module, "journal"], &entry, &actor(), PATIENCE);
+        let written = self.remote.post_beside(&["modules", self.module, "journal"], &entry, &actor());
+        self.journal.push(written);
     }
 
     /// Waits until the journal has everything.
