@@ -27,15 +27,12 @@ CREATE INDEX {0}_by_transaction ON {0} (xid);
 pub(super) fn down(names: &Names, captured: &[Captured]) -> String {
     let mut sql = String::new();
     for Captured { table, .. } in captured {
-        for trigger in ["a_guard", "b_no_truncate", "z_capture"] {
+        for trigger in ["a_guard", "z_capture"] {
             sql += &format!("DROP TRIGGER {trigger} ON {table};\n");
         }
         sql += &format!("DROP FUNCTION capture_{}_{table}();\n", suffix(names));
     }
-    sql += &format!(
-        "DROP FUNCTION guard_{0}();\nDROP FUNCTION refuse_truncate_{0}();\n",
-        suffix(names)
-    );
+    sql += &format!("DROP FUNCTION guard_{}();\n", suffix(names));
     for table in [&names.followers, &names.follow, &names.outbox, &names.pen] {
         sql += &format!("DROP TABLE {table};\n");
     }
@@ -47,8 +44,8 @@ fn suffix(names: &Names) -> String {
     names.module.replace('-', "_")
 }
 
-/// The functions that all tables share. `FOR SHARE` locks the pen's table in a mode that a fence waits for, even while the table
-/// is empty; and its row until the transaction ends.
+/// The function that all tables share. `FOR SHARE` locks the pen's table in a mode that a fence and an installation wait for, even
+/// while the table is empty; and its row until the transaction ends.
 fn guard(names: &Names) -> String {
     let (pen, module, of) = (&names.pen, names.module, suffix(names));
     format!(
@@ -57,16 +54,25 @@ DECLARE pen {pen}%ROWTYPE;
 BEGIN
   IF current_setting('banyan.follower', true) = '{module}' THEN RETURN NULL; END IF;
   SELECT * INTO pen FROM {pen} FOR SHARE;
-  IF NOT FOUND OR (pen.holder = pen.side AND pen.state = 'held') THEN RETURN NULL; END IF;
-  RAISE EXCEPTION 'the pen of {module} is not here: % in epoch %, %', pen.holder, pen.epoch, pen.state
-    USING ERRCODE = 'BP421', CONSTRAINT = 'pen',
-          DETAIL = json_build_object('holder', pen.holder, 'epoch', pen.epoch, 'state', pen.state)::text;
-END $$;
--- No row trigger fires for TRUNCATE, so its rows would stay at the follower for ever.
-CREATE FUNCTION refuse_truncate_{of}() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-  IF current_setting('banyan.follower', true) = '{module}' OR NOT EXISTS (SELECT FROM {pen}) THEN RETURN NULL; END IF;
-  RAISE EXCEPTION 'TRUNCATE cannot be followed by the other side; use DELETE';
+  IF NOT FOUND THEN
+    -- A snapshot that is older than the pen never sees it; the size of the table's file is no matter of snapshots.
+    IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable')
+       AND pg_relation_size('{pen}'::regclass) > 0 THEN
+      RAISE EXCEPTION 'could not serialize access: the pen of {module} may be newer than this transaction; run it again'
+        USING ERRCODE = 'serialization_failure', HINT = 'If there is no pen and shall be none: TRUNCATE {pen}';
+    END IF;
+    RETURN NULL;
+  END IF;
+  IF pen.holder <> pen.side OR pen.state <> 'held' THEN
+    RAISE EXCEPTION 'the pen of {module} is not here: % in epoch %, %', pen.holder, pen.epoch, pen.state
+      USING ERRCODE = 'BP421', CONSTRAINT = 'pen',
+            DETAIL = json_build_object('holder', pen.holder, 'epoch', pen.epoch, 'state', pen.state)::text;
+  END IF;
+  -- No row trigger fires for TRUNCATE, so its rows would stay at the follower for ever.
+  IF TG_OP = 'TRUNCATE' THEN
+    RAISE EXCEPTION 'TRUNCATE of % cannot be followed by the other side; use DELETE', TG_TABLE_NAME;
+  END IF;
+  RETURN NULL;
 END $$;
 "
     )
@@ -77,7 +83,7 @@ fn capture(names: &Names, captured: &Captured) -> String {
     let (pen, outbox, suffix, module) = (&names.pen, &names.outbox, suffix(names), names.module);
     let values = |row: &str| {
         let texts: Vec<String> = key.iter().map(|column| format!("{row}.{column}::text")).collect();
-        format!("json_build_array({})::jsonb::text", texts.join(", "))
+        format!("json_build_array({})::text", texts.join(", "))
     };
     let changed: Vec<String> = key
         .iter()
@@ -86,11 +92,9 @@ fn capture(names: &Names, captured: &Captured) -> String {
     format!(
         "CREATE TRIGGER a_guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {table}
   FOR EACH STATEMENT EXECUTE FUNCTION guard_{suffix}();
-CREATE TRIGGER b_no_truncate BEFORE TRUNCATE ON {table}
-  FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate_{suffix}();
 CREATE FUNCTION capture_{suffix}_{table}() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF current_setting('banyan.follower', true) = '{module}' OR NOT EXISTS (SELECT FROM {pen}) THEN RETURN NULL; END IF;
+  IF NOT EXISTS (SELECT FROM {pen}) THEN RETURN NULL; END IF;
   IF TG_OP <> 'INSERT' THEN
     INSERT INTO {outbox} (tbl, key) VALUES ('{of}', {old});
   END IF;
@@ -100,9 +104,10 @@ BEGIN
   RETURN NULL;
 END $$;
 CREATE TRIGGER z_capture AFTER INSERT OR UPDATE OR DELETE ON {table}
-  FOR EACH ROW EXECUTE FUNCTION capture_{suffix}_{table}();
+  FOR EACH ROW WHEN (current_setting('banyan.follower', true) IS DISTINCT FROM '{module}')
+  EXECUTE FUNCTION capture_{suffix}_{table}();
 -- ALWAYS, or session_replication_role = replica would pass them.
-ALTER TABLE {table} ENABLE ALWAYS TRIGGER a_guard, ENABLE ALWAYS TRIGGER b_no_truncate, ENABLE ALWAYS TRIGGER z_capture;
+ALTER TABLE {table} ENABLE ALWAYS TRIGGER a_guard, ENABLE ALWAYS TRIGGER z_capture;
 ",
         old = values("OLD"),
         new = values("NEW"),

@@ -109,7 +109,9 @@ fn replaced(names: &Names, captured: &Captured) -> String {
     } = names;
     let mut sql = String::new();
     for (n, columns) in unique.iter().enumerate() {
-        for (what, known) in [("INSERT", "NEW"), ("UPDATE", "OLD")] {
+        // An update that leaves these columns alone stands in nobody's way.
+        let update = format!("UPDATE OF {}", columns.join(", "));
+        for (what, on, known) in [("insert", "INSERT", "NEW"), ("update", update.as_str(), "OLD")] {
             let same: Vec<String> = columns
                 .iter()
                 .map(|column| format!("{column} = NEW.{column}"))
@@ -119,14 +121,13 @@ fn replaced(names: &Names, captured: &Captured) -> String {
                 .map(|column| format!("{column} IS NOT {known}.{column}"))
                 .collect();
             sql += &format!(
-                "CREATE TRIGGER y_replaced_{table}_{n}_{lower} BEFORE {what} ON {table}
+                "CREATE TRIGGER y_replaced_{table}_{n}_{what} BEFORE {on} ON {table}
 WHEN NOT EXISTS (SELECT 1 FROM {mark}) BEGIN
   INSERT INTO {outbox} (epoch, tbl, key)
     SELECT (SELECT epoch FROM {pen}), '{of}', {key} FROM {table}
      WHERE {same} AND ({other}) AND EXISTS (SELECT 1 FROM {pen});
 END;
 ",
-                lower = what.to_lowercase(),
                 key = key_of(captured, ""),
                 same = same.join(" AND "),
                 other = other.join(" OR "),

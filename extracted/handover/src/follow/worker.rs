@@ -539,7 +539,11 @@ fn after_page(before: &Follow, answer: &Changes) -> Follow {
 /// Whether rows contradicted each other, or the schema.
 fn is_misfit(error: &Error) -> bool {
     let Error::Database(db::Error::Query(Diesel::DatabaseError(kind, info))) = error else {
-        return matches!(error, Error::Malformed(_));
+        // A row that a store would not even begin to write has not the form of its table's.
+        return matches!(
+            error,
+            Error::Malformed(_) | Error::Database(db::Error::Query(Diesel::SerializationError(_)))
+        );
     };
     // A trigger's own error has no kind; neither has a statement that took too long, which may do better next time.
     let passes = ["timeout", "canceling", "terminating", "locked"]

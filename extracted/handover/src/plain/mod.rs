@@ -1,10 +1,13 @@
 //! A store for tables that have the canonical form already: same names, same columns. All of its SQL is made from the list.
 //!
 //! For the monolith, whose form is the canonical one. Rows go in and out as JSON, a page in one statement: one row is one text for the
-//! driver, and the database does the taking apart.
+//! driver, and the database does the taking apart. Values are given their canonical form, and held to it, in `form`.
 
+mod form;
 mod read;
 pub mod sequences;
+mod swap;
+mod time;
 mod write;
 
 use std::collections::BTreeMap;

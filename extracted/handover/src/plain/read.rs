@@ -4,9 +4,10 @@ use chassis::db::{Conn, Error};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
+use super::form;
 use crate::row::{Key, Row};
 use crate::store::Range;
-use crate::table::{Column, Kind, Table};
+use crate::table::{Kind, Table};
 
 #[derive(QueryableByName)]
 struct Stored {
@@ -16,13 +17,14 @@ struct Stored {
 
 /// The rows with these keys.
 pub(super) fn find(conn: &mut Conn, table: &Table, keys: &[Key]) -> Result<Vec<Row>, Error> {
-    let query = format!(
-        "SELECT {} AS row FROM {} WHERE {}",
-        json(conn, table),
-        table.name,
-        among(conn, table, "$1")
-    );
-    load(diesel::sql_query(query).bind::<Text, _>(list(keys)).load(conn)?)
+    let keys = list(table, keys);
+    let query = rows(conn, table, &format!("WHERE {}", among(conn, table)));
+    load(
+        table,
+        &diesel::sql_query(query)
+            .bind::<Text, _>(keys)
+            .load::<Stored>(conn)?,
+    )
 }
 
 /// Rows of a range, by key.
@@ -38,72 +40,54 @@ pub(super) fn page(conn: &mut Conn, table: &Table, range: &Range, limit: usize) 
         let parameter = if after.is_some() { "$3" } else { "$2" };
         conditions.push(format!("({columns}) <= {}", one(conn, table, parameter)));
     }
-    let query = format!(
-        "SELECT {} AS row FROM {} WHERE {} ORDER BY {columns} LIMIT $1",
-        json(conn, table),
-        table.name,
-        conditions.join(" AND ")
-    );
+    let which = format!("WHERE {} ORDER BY {columns} LIMIT $1", conditions.join(" AND "));
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut query = diesel::sql_query(query).into_boxed().bind::<BigInt, _>(limit);
+    let mut query = diesel::sql_query(rows(conn, table, &which))
+        .into_boxed()
+        .bind::<BigInt, _>(limit);
     for key in [after, through].into_iter().flatten() {
         query = query.bind::<Text, _>(key.text());
     }
-    load(query.load(conn)?)
+    load(table, &query.load::<Stored>(conn)?)
 }
 
-fn load(stored: Vec<Stored>) -> Result<Vec<Row>, Error> {
-    let row = |stored: Stored| {
-        serde_json::from_str(&stored.row)
-            .map_err(|error| Error::Query(diesel::result::Error::DeserializationError(Box::new(error))))
-    };
-    stored.into_iter().map(row).collect()
-}
-
-/// Keys as one JSON text: an array of arrays.
-pub(super) fn list(keys: &[Key]) -> String {
-    serde_json::to_string(keys).unwrap_or_default()
-}
-
-/// The expression that makes a row into JSON.
-fn json(conn: &Conn, table: &Table) -> String {
-    let function = match conn {
-        Conn::Postgres(_) => "json_build_object",
-        Conn::Sqlite(_) => "json_object",
-    };
-    let pairs: Vec<String> = table
-        .columns
+fn load(table: &Table, stored: &[Stored]) -> Result<Vec<Row>, Error> {
+    stored
         .iter()
-        .map(|column| format!("'{}', {}", column.name, canonical(conn, column)))
-        .collect();
-    let text = if matches!(conn, Conn::Postgres(_)) {
-        "::text"
-    } else {
-        ""
-    };
-    format!("{function}({}){text}", pairs.join(", "))
+        .map(|stored| form::read(table, &stored.row))
+        .collect()
 }
 
-/// A column's value in canonical form.
-fn canonical(conn: &Conn, column: &Column) -> String {
-    let name = column.name;
-    match (conn, column.kind) {
-        (_, Kind::Text) => name.to_owned(),
-        (_, Kind::Integer) => format!("CAST({name} AS TEXT)"),
-        (Conn::Postgres(_), Kind::Boolean) => name.to_owned(),
-        (Conn::Sqlite(_), Kind::Boolean) => {
-            format!("json(CASE {name} WHEN 1 THEN 'true' WHEN 0 THEN 'false' ELSE 'null' END)")
-        }
-        (Conn::Postgres(_), Kind::Time) => format!("to_char({name}, 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"),
-        // Stored as `2026-11-25 06:17:51`, with as many groups of three digits behind a point as are needed.
-        (Conn::Sqlite(_), Kind::Time) => format!(
-            "substr({name}, 1, 10) || 'T' || substr({name}, 12, 8) || '.' || substr(substr({name}, 21) || '000000', 1, 6) || 'Z'"
+/// The query for rows as JSON, with the values as the database writes them: `form` makes them canonical.
+fn rows(conn: &Conn, table: &Table, which: &str) -> String {
+    let columns = || table.columns.iter().map(|column| column.name);
+    match conn {
+        // Twice as fast as json_build_object, which looks up the type of each value for each row. The inner order stands:
+        // nothing is done to the rows outside but that.
+        Conn::Postgres(_) => format!(
+            "SELECT row_to_json(r)::text AS row FROM (SELECT {} FROM {} {which}) AS r",
+            columns().collect::<Vec<_>>().join(", "),
+            table.name,
+        ),
+        Conn::Sqlite(_) => format!(
+            "SELECT json_object({}) AS row FROM {} {which}",
+            columns()
+                .map(|name| format!("'{name}', {name}"))
+                .collect::<Vec<_>>()
+                .join(", "),
+            table.name,
         ),
     }
 }
 
+/// Keys as one JSON text, an array of arrays. What has not the form of a key is no row's key: as a number, SQL would take `x` for 0.
+pub(super) fn list(table: &Table, keys: &[Key]) -> String {
+    let keys: Vec<&Key> = keys.iter().filter(|key| table.is_key(key)).collect();
+    serde_json::to_string(&keys).unwrap_or_default()
+}
+
 /// The key's columns as they are ordered by: text by its bytes.
-pub(super) fn key_columns(conn: &Conn, table: &Table) -> String {
+fn key_columns(conn: &Conn, table: &Table) -> String {
     let column = |name: &&str| match (conn, table.kind(name)) {
         (Conn::Postgres(_), Some(Kind::Text)) => format!("{name} COLLATE \"C\""),
         _ => (*name).to_owned(),
@@ -119,35 +103,28 @@ fn one(conn: &Conn, table: &Table, parameter: &str) -> String {
     format!("({})", values.join(", "))
 }
 
-/// The condition that a row's key is among those in a parameter: a JSON array of arrays.
-pub(super) fn among(conn: &Conn, table: &Table, parameter: &str) -> String {
-    let (each, from) = match conn {
-        Conn::Postgres(_) => (
-            "k.value",
-            format!("jsonb_array_elements({parameter}::jsonb) AS k(value)"),
-        ),
-        Conn::Sqlite(_) => ("k.value", format!("json_each({parameter}) AS k")),
+/// The condition that a row's key is among those in the first parameter: a [`list`].
+pub(super) fn among(conn: &Conn, table: &Table) -> String {
+    let from = match conn {
+        Conn::Postgres(_) => "json_array_elements($1::json) AS k(value)",
+        Conn::Sqlite(_) => "json_each($1) AS k",
     };
     let values: Vec<String> = (0..table.key.len())
-        .map(|n| element(conn, table, each, n))
+        .map(|n| element(conn, table, "k.value", n))
         .collect();
     format!(
         "({}) IN (SELECT {} FROM {from})",
-        key_names(table),
+        table.key.join(", "),
         values.join(", ")
     )
-}
-
-fn key_names(table: &Table) -> String {
-    table.key.join(", ")
 }
 
 /// One value of a key's JSON array, in the column's type.
 fn element(conn: &Conn, table: &Table, array: &str, n: usize) -> String {
     let integer = table.key.get(n).and_then(|name| table.kind(name)) == Some(Kind::Integer);
     match (conn, integer) {
-        (Conn::Postgres(_), true) => format!("(({array})::jsonb ->> {n})::bigint"),
-        (Conn::Postgres(_), false) => format!("(({array})::jsonb ->> {n})"),
+        (Conn::Postgres(_), true) => format!("(({array})::json ->> {n})::bigint"),
+        (Conn::Postgres(_), false) => format!("(({array})::json ->> {n})"),
         (Conn::Sqlite(_), true) => format!("CAST({array} ->> {n} AS INTEGER)"),
         (Conn::Sqlite(_), false) => format!("({array} ->> {n})"),
     }

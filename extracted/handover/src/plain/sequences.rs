@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use chassis::db::{Conn, Error};
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
+use diesel::result::Error as Diesel;
+use diesel::sql_types::{BigInt, Nullable, Text};
 
 #[derive(QueryableByName)]
 struct Number {
@@ -25,8 +26,8 @@ pub fn last(
         let query = match conn {
             Conn::Postgres(_) => {
                 let name = sequence(conn, table, column)?;
-                // One that was never used says the number that comes next, which is one too many and does no harm.
-                format!("SELECT last_value AS n FROM {name}")
+                // One that was never used says the number that comes next.
+                format!("SELECT last_value - CASE WHEN is_called THEN 0 ELSE 1 END AS n FROM {name}")
             }
             Conn::Sqlite(_) => {
                 format!("SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = '{table}'), 0) AS n")
@@ -49,9 +50,11 @@ pub fn raise(
         let query = match conn {
             Conn::Postgres(_) => {
                 let name = sequence(conn, table, column)?;
+                // It is moved only if it must be, for a move is not taken back with the transaction.
                 format!(
-                    "SELECT setval('{name}', greatest($1, (SELECT coalesce(max({column}), 0) FROM {table}), \
-                     (SELECT last_value FROM {name}), 1)) AS n"
+                    "SELECT CASE WHEN past > last THEN setval('{name}', past) ELSE last END AS n FROM \
+                     (SELECT greatest($1, (SELECT max({column}) FROM {table})) AS past, \
+                      last_value - CASE WHEN is_called THEN 0 ELSE 1 END AS last FROM {name}) AS s"
                 )
             }
             Conn::Sqlite(_) => {
@@ -75,12 +78,28 @@ pub fn raise(
 
 #[derive(QueryableByName)]
 struct Name {
-    #[diesel(sql_type = diesel::sql_types::Text)]
-    name: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    name: Option<String>,
+}
+
+/// A column that is listed as numbered, and is not.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{table}.{column} has no sequence; take it out of the list of numbered columns, or make it an identity column"
+)]
+struct NotNumbered {
+    table: String,
+    column: String,
 }
 
 fn sequence(conn: &mut Conn, table: &str, column: &str) -> Result<String, Error> {
     let query = format!("SELECT pg_get_serial_sequence('{table}', '{column}') AS name");
     let Name { name } = diesel::sql_query(query).get_result(conn)?;
-    Ok(name)
+    name.ok_or_else(|| {
+        let (table, column) = (table.to_owned(), column.to_owned());
+        Error::Query(Diesel::DeserializationError(Box::new(NotNumbered {
+            table,
+            column,
+        })))
+    })
 }

@@ -1,14 +1,15 @@
 //! Writing canonical rows: a page is one JSON text, and one statement.
 
 use chassis::db::{Conn, Error};
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
-use serde_json::Value;
 
 use super::read::{among, list};
-use super::{Computed, Plain};
+use super::{Computed, Plain, form, swap};
+use crate::ddl::Backend;
 use crate::row::{Key, Row};
-use crate::table::{Column, Kind, Table};
+use crate::table::Table;
 
 /// Makes rows what they are at the source.
 pub(super) fn put(plain: &Plain, conn: &mut Conn, table: &Table, rows: &[Row]) -> Result<(), Error> {
@@ -20,32 +21,55 @@ pub(super) fn put(plain: &Plain, conn: &mut Conn, table: &Table, rows: &[Row]) -
         .iter()
         .filter(|computed| computed.table == table.name)
         .collect();
-    let mut columns: Vec<Column> = table.columns.to_vec();
-    columns.extend(computed.iter().map(|computed| Column {
-        name: computed.column,
-        kind: Kind::Text,
-    }));
-    let with_computed = |row: &Row| {
-        let mut row = row.clone();
-        for computed in &computed {
-            row.insert(computed.column.to_owned(), Value::String((computed.value)(&row)));
-        }
-        row
+    let backend = backend(conn);
+    let text = form::write(table, &computed, rows, backend)?;
+    let query = insert(table, &computed, backend);
+    let write = |conn: &mut Conn| {
+        let query = diesel::sql_query(&query).bind::<Text, _>(&text);
+        query.execute(conn).map_err(Error::from)
     };
-    let rows: Vec<Row> = rows.iter().map(with_computed).collect();
-    let text = serde_json::to_string(&rows).unwrap_or_default();
-    diesel::sql_query(insert(conn, table, &columns))
-        .bind::<Text, _>(text)
-        .execute(conn)?;
-    Ok(())
+    // PostgreSQL ends the whole transaction with the first error, unless there is a place to go back to.
+    conn.batch_execute("SAVEPOINT put")?;
+    let done = match write(conn) {
+        Err(error) if error.is_unique_violation() => {
+            conn.batch_execute("ROLLBACK TO SAVEPOINT put")?;
+            let aside = swap::step_aside(conn, table, rows);
+            aside.and_then(|aside| if aside { write(conn) } else { Err(error) })
+        }
+        done => done,
+    };
+    if done.is_ok() {
+        conn.batch_execute("RELEASE SAVEPOINT put")?;
+    } else {
+        // Nothing is left of it. If this fails too, the connection is gone, and the first error says more.
+        let _ = conn.batch_execute("ROLLBACK TO SAVEPOINT put; RELEASE SAVEPOINT put");
+    }
+    done.map(|_| ())
 }
 
-fn insert(conn: &Conn, table: &Table, columns: &[Column]) -> String {
-    let names: Vec<&str> = columns.iter().map(|column| column.name).collect();
-    let values: Vec<String> = columns.iter().map(|column| native(conn, column)).collect();
-    let from = match conn {
-        Conn::Postgres(_) => "jsonb_array_elements($1::jsonb) AS r(value)",
-        Conn::Sqlite(_) => "json_each($1) AS r",
+pub(super) fn backend(conn: &Conn) -> Backend {
+    match conn {
+        Conn::Postgres(_) => Backend::Postgres,
+        Conn::Sqlite(_) => Backend::Sqlite,
+    }
+}
+
+/// The statement that takes what [`form::write`] made.
+fn insert(table: &Table, computed: &[&Computed], backend: Backend) -> String {
+    let names: Vec<&str> = table
+        .columns
+        .iter()
+        .map(|column| column.name)
+        .chain(computed.iter().map(|computed| computed.column))
+        .collect();
+    let (columns, name) = (names.join(", "), table.name);
+    let from = match backend {
+        // Each value is read as the column's own type reads it, all of a row at once.
+        Backend::Postgres => format!("{columns} FROM json_populate_recordset(NULL::{name}, $1::json)"),
+        Backend::Sqlite => {
+            let values: Vec<String> = (0..names.len()).map(|n| format!("value ->> {n}")).collect();
+            format!("{} FROM json_each($1)", values.join(", "))
+        }
     };
     let set: Vec<String> = names
         .iter()
@@ -59,65 +83,52 @@ fn insert(conn: &Conn, table: &Table, columns: &[Column]) -> String {
     };
     // `WHERE true`, or SQLite takes ON for the condition of a join.
     format!(
-        "INSERT INTO {} ({}) SELECT {} FROM {from} WHERE true ON CONFLICT ({}) DO {action}",
-        table.name,
-        names.join(", "),
-        values.join(", "),
+        "INSERT INTO {name} ({columns}) SELECT {from} WHERE true ON CONFLICT ({}) DO {action}",
         table.key.join(", ")
     )
 }
 
-/// A canonical value in the form in which the database keeps it.
-fn native(conn: &Conn, column: &Column) -> String {
-    let name = column.name;
-    match (conn, column.kind) {
-        (Conn::Postgres(_), Kind::Text) => format!("r.value ->> '{name}'"),
-        (Conn::Postgres(_), Kind::Integer) => format!("(r.value ->> '{name}')::bigint"),
-        (Conn::Postgres(_), Kind::Boolean) => format!("(r.value ->> '{name}')::boolean"),
-        // The zone is always UTC, and the column has none.
-        (Conn::Postgres(_), Kind::Time) => format!("rtrim(r.value ->> '{name}', 'Z')::timestamp"),
-        (Conn::Sqlite(_), Kind::Text | Kind::Boolean) => format!("r.value ->> '{name}'"),
-        (Conn::Sqlite(_), Kind::Integer) => format!("CAST(r.value ->> '{name}' AS INTEGER)"),
-        (Conn::Sqlite(_), Kind::Time) => sqlite_time(&format!("(r.value ->> '{name}')")),
-    }
-}
-
-/// As diesel writes a time: groups of three digits behind the point, and no more than are needed.
-fn sqlite_time(value: &str) -> String {
-    format!(
-        "substr({value}, 1, 10) || ' ' || substr({value}, 12, 8) || CASE WHEN substr({value}, 21, 6) = '000000' THEN '' \
-         WHEN substr({value}, 24, 3) = '000' THEN substr({value}, 20, 4) ELSE substr({value}, 20, 7) END"
-    )
-}
-
-/// Removes rows, and before them what refers to them.
+/// Removes rows, and before them what refers to them, and what refers to that.
 pub(super) fn remove(plain: &Plain, conn: &mut Conn, table: &Table, keys: &[Key]) -> Result<(), Error> {
-    for reference in plain
-        .references
-        .iter()
-        .filter(|reference| reference.to == table.name)
-    {
-        let value = match conn {
-            Conn::Postgres(_) => "(k.value ->> 0)::bigint FROM jsonb_array_elements($1::jsonb) AS k(value)",
-            Conn::Sqlite(_) => "CAST(k.value ->> 0 AS INTEGER) FROM json_each($1) AS k",
-        };
-        let query = format!(
-            "DELETE FROM {} WHERE {} IN (SELECT {value})",
-            reference.table, reference.column
-        );
-        diesel::sql_query(query)
-            .bind::<Text, _>(list(keys))
+    let keys = list(table, keys);
+    let mut statements = Vec::new();
+    let which = among(conn, table);
+    doom(plain, table.name, &which, &mut vec![table.name], &mut statements);
+    for statement in statements {
+        diesel::sql_query(statement)
+            .bind::<Text, _>(&keys)
             .execute(conn)?;
     }
-    let query = format!("DELETE FROM {} WHERE {}", table.name, among(conn, table, "$1"));
-    diesel::sql_query(query)
-        .bind::<Text, _>(list(keys))
-        .execute(conn)?;
     Ok(())
+}
+
+/// Adds the statements that remove the rows of a table for which a condition holds: those on what refers to them come first. `above`
+/// are the tables on the way here, for a table may refer to itself, and then its rows go with one statement.
+fn doom(plain: &Plain, name: &str, which: &str, above: &mut Vec<&'static str>, statements: &mut Vec<String>) {
+    for reference in plain.references.iter().filter(|reference| reference.to == name) {
+        let key = plain
+            .tables
+            .iter()
+            .find(|table| table.name == name)
+            .and_then(|table| table.key.first());
+        let (Some(key), false) = (key, above.contains(&reference.table)) else {
+            continue;
+        };
+        above.push(reference.table);
+        let children = format!("{} IN (SELECT {key} FROM {name} WHERE {which})", reference.column);
+        doom(plain, reference.table, &children, above, statements);
+        above.pop();
+    }
+    statements.push(format!("DELETE FROM {name} WHERE {which}"));
 }
 
 /// Removes everything, children first.
 pub(super) fn clear(plain: &Plain, conn: &mut Conn) -> Result<(), Error> {
+    if matches!(conn, Conn::Postgres(_)) {
+        // Rows are removed one by one, each looking for what refers to it: a large table takes longer than a statement may. TRUNCATE
+        // would not, and is refused wherever a table that does not travel refers to one that does.
+        conn.batch_execute("SET LOCAL statement_timeout = 0")?;
+    }
     for table in plain.tables.iter().rev() {
         diesel::sql_query(format!("DELETE FROM {}", table.name)).execute(conn)?;
     }

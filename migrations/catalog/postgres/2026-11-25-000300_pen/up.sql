@@ -42,90 +42,95 @@ DECLARE pen pen_catalog%ROWTYPE;
 BEGIN
   IF current_setting('banyan.follower', true) = 'catalog' THEN RETURN NULL; END IF;
   SELECT * INTO pen FROM pen_catalog FOR SHARE;
-  IF NOT FOUND OR (pen.holder = pen.side AND pen.state = 'held') THEN RETURN NULL; END IF;
-  RAISE EXCEPTION 'the pen of catalog is not here: % in epoch %, %', pen.holder, pen.epoch, pen.state
-    USING ERRCODE = 'BP421', CONSTRAINT = 'pen',
-          DETAIL = json_build_object('holder', pen.holder, 'epoch', pen.epoch, 'state', pen.state)::text;
-END $$;
--- No row trigger fires for TRUNCATE, so its rows would stay at the follower for ever.
-CREATE FUNCTION refuse_truncate_catalog() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-  IF current_setting('banyan.follower', true) = 'catalog' OR NOT EXISTS (SELECT FROM pen_catalog) THEN RETURN NULL; END IF;
-  RAISE EXCEPTION 'TRUNCATE cannot be followed by the other side; use DELETE';
+  IF NOT FOUND THEN
+    -- A snapshot that is older than the pen never sees it; the size of the table's file is no matter of snapshots.
+    IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable')
+       AND pg_relation_size('pen_catalog'::regclass) > 0 THEN
+      RAISE EXCEPTION 'could not serialize access: the pen of catalog may be newer than this transaction; run it again'
+        USING ERRCODE = 'serialization_failure', HINT = 'If there is no pen and shall be none: TRUNCATE pen_catalog';
+    END IF;
+    RETURN NULL;
+  END IF;
+  IF pen.holder <> pen.side OR pen.state <> 'held' THEN
+    RAISE EXCEPTION 'the pen of catalog is not here: % in epoch %, %', pen.holder, pen.epoch, pen.state
+      USING ERRCODE = 'BP421', CONSTRAINT = 'pen',
+            DETAIL = json_build_object('holder', pen.holder, 'epoch', pen.epoch, 'state', pen.state)::text;
+  END IF;
+  -- No row trigger fires for TRUNCATE, so its rows would stay at the follower for ever.
+  IF TG_OP = 'TRUNCATE' THEN
+    RAISE EXCEPTION 'TRUNCATE of % cannot be followed by the other side; use DELETE', TG_TABLE_NAME;
+  END IF;
+  RETURN NULL;
 END $$;
 CREATE TRIGGER a_guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON categories
   FOR EACH STATEMENT EXECUTE FUNCTION guard_catalog();
-CREATE TRIGGER b_no_truncate BEFORE TRUNCATE ON categories
-  FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate_catalog();
 CREATE FUNCTION capture_catalog_categories() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF current_setting('banyan.follower', true) = 'catalog' OR NOT EXISTS (SELECT FROM pen_catalog) THEN RETURN NULL; END IF;
+  IF NOT EXISTS (SELECT FROM pen_catalog) THEN RETURN NULL; END IF;
   IF TG_OP <> 'INSERT' THEN
-    INSERT INTO outbox_catalog (tbl, key) VALUES ('categories', json_build_array(OLD.id::text)::jsonb::text);
+    INSERT INTO outbox_catalog (tbl, key) VALUES ('categories', json_build_array(OLD.id::text)::text);
   END IF;
   IF TG_OP = 'INSERT' OR (TG_OP = 'UPDATE' AND (OLD.id IS DISTINCT FROM NEW.id)) THEN
-    INSERT INTO outbox_catalog (tbl, key) VALUES ('categories', json_build_array(NEW.id::text)::jsonb::text);
+    INSERT INTO outbox_catalog (tbl, key) VALUES ('categories', json_build_array(NEW.id::text)::text);
   END IF;
   RETURN NULL;
 END $$;
 CREATE TRIGGER z_capture AFTER INSERT OR UPDATE OR DELETE ON categories
-  FOR EACH ROW EXECUTE FUNCTION capture_catalog_categories();
+  FOR EACH ROW WHEN (current_setting('banyan.follower', true) IS DISTINCT FROM 'catalog')
+  EXECUTE FUNCTION capture_catalog_categories();
 -- ALWAYS, or session_replication_role = replica would pass them.
-ALTER TABLE categories ENABLE ALWAYS TRIGGER a_guard, ENABLE ALWAYS TRIGGER b_no_truncate, ENABLE ALWAYS TRIGGER z_capture;
+ALTER TABLE categories ENABLE ALWAYS TRIGGER a_guard, ENABLE ALWAYS TRIGGER z_capture;
 CREATE TRIGGER a_guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON products
   FOR EACH STATEMENT EXECUTE FUNCTION guard_catalog();
-CREATE TRIGGER b_no_truncate BEFORE TRUNCATE ON products
-  FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate_catalog();
 CREATE FUNCTION capture_catalog_products() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF current_setting('banyan.follower', true) = 'catalog' OR NOT EXISTS (SELECT FROM pen_catalog) THEN RETURN NULL; END IF;
+  IF NOT EXISTS (SELECT FROM pen_catalog) THEN RETURN NULL; END IF;
   IF TG_OP <> 'INSERT' THEN
-    INSERT INTO outbox_catalog (tbl, key) VALUES ('products', json_build_array(OLD.id::text)::jsonb::text);
+    INSERT INTO outbox_catalog (tbl, key) VALUES ('products', json_build_array(OLD.id::text)::text);
   END IF;
   IF TG_OP = 'INSERT' OR (TG_OP = 'UPDATE' AND (OLD.id IS DISTINCT FROM NEW.id)) THEN
-    INSERT INTO outbox_catalog (tbl, key) VALUES ('products', json_build_array(NEW.id::text)::jsonb::text);
+    INSERT INTO outbox_catalog (tbl, key) VALUES ('products', json_build_array(NEW.id::text)::text);
   END IF;
   RETURN NULL;
 END $$;
 CREATE TRIGGER z_capture AFTER INSERT OR UPDATE OR DELETE ON products
-  FOR EACH ROW EXECUTE FUNCTION capture_catalog_products();
+  FOR EACH ROW WHEN (current_setting('banyan.follower', true) IS DISTINCT FROM 'catalog')
+  EXECUTE FUNCTION capture_catalog_products();
 -- ALWAYS, or session_replication_role = replica would pass them.
-ALTER TABLE products ENABLE ALWAYS TRIGGER a_guard, ENABLE ALWAYS TRIGGER b_no_truncate, ENABLE ALWAYS TRIGGER z_capture;
+ALTER TABLE products ENABLE ALWAYS TRIGGER a_guard, ENABLE ALWAYS TRIGGER z_capture;
 CREATE TRIGGER a_guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON price_history
   FOR EACH STATEMENT EXECUTE FUNCTION guard_catalog();
-CREATE TRIGGER b_no_truncate BEFORE TRUNCATE ON price_history
-  FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate_catalog();
 CREATE FUNCTION capture_catalog_price_history() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF current_setting('banyan.follower', true) = 'catalog' OR NOT EXISTS (SELECT FROM pen_catalog) THEN RETURN NULL; END IF;
+  IF NOT EXISTS (SELECT FROM pen_catalog) THEN RETURN NULL; END IF;
   IF TG_OP <> 'INSERT' THEN
-    INSERT INTO outbox_catalog (tbl, key) VALUES ('price_history', json_build_array(OLD.id::text)::jsonb::text);
+    INSERT INTO outbox_catalog (tbl, key) VALUES ('price_history', json_build_array(OLD.id::text)::text);
   END IF;
   IF TG_OP = 'INSERT' OR (TG_OP = 'UPDATE' AND (OLD.id IS DISTINCT FROM NEW.id)) THEN
-    INSERT INTO outbox_catalog (tbl, key) VALUES ('price_history', json_build_array(NEW.id::text)::jsonb::text);
+    INSERT INTO outbox_catalog (tbl, key) VALUES ('price_history', json_build_array(NEW.id::text)::text);
   END IF;
   RETURN NULL;
 END $$;
 CREATE TRIGGER z_capture AFTER INSERT OR UPDATE OR DELETE ON price_history
-  FOR EACH ROW EXECUTE FUNCTION capture_catalog_price_history();
+  FOR EACH ROW WHEN (current_setting('banyan.follower', true) IS DISTINCT FROM 'catalog')
+  EXECUTE FUNCTION capture_catalog_price_history();
 -- ALWAYS, or session_replication_role = replica would pass them.
-ALTER TABLE price_history ENABLE ALWAYS TRIGGER a_guard, ENABLE ALWAYS TRIGGER b_no_truncate, ENABLE ALWAYS TRIGGER z_capture;
+ALTER TABLE price_history ENABLE ALWAYS TRIGGER a_guard, ENABLE ALWAYS TRIGGER z_capture;
 CREATE TRIGGER a_guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON catalog_keys
   FOR EACH STATEMENT EXECUTE FUNCTION guard_catalog();
-CREATE TRIGGER b_no_truncate BEFORE TRUNCATE ON catalog_keys
-  FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate_catalog();
 CREATE FUNCTION capture_catalog_catalog_keys() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF current_setting('banyan.follower', true) = 'catalog' OR NOT EXISTS (SELECT FROM pen_catalog) THEN RETURN NULL; END IF;
+  IF NOT EXISTS (SELECT FROM pen_catalog) THEN RETURN NULL; END IF;
   IF TG_OP <> 'INSERT' THEN
-    INSERT INTO outbox_catalog (tbl, key) VALUES ('catalog_keys', json_build_array(OLD.scope::text, OLD.key::text)::jsonb::text);
+    INSERT INTO outbox_catalog (tbl, key) VALUES ('catalog_keys', json_build_array(OLD.scope::text, OLD.key::text)::text);
   END IF;
   IF TG_OP = 'INSERT' OR (TG_OP = 'UPDATE' AND (OLD.scope IS DISTINCT FROM NEW.scope OR OLD.key IS DISTINCT FROM NEW.key)) THEN
-    INSERT INTO outbox_catalog (tbl, key) VALUES ('catalog_keys', json_build_array(NEW.scope::text, NEW.key::text)::jsonb::text);
+    INSERT INTO outbox_catalog (tbl, key) VALUES ('catalog_keys', json_build_array(NEW.scope::text, NEW.key::text)::text);
   END IF;
   RETURN NULL;
 END $$;
 CREATE TRIGGER z_capture AFTER INSERT OR UPDATE OR DELETE ON catalog_keys
-  FOR EACH ROW EXECUTE FUNCTION capture_catalog_catalog_keys();
+  FOR EACH ROW WHEN (current_setting('banyan.follower', true) IS DISTINCT FROM 'catalog')
+  EXECUTE FUNCTION capture_catalog_catalog_keys();
 -- ALWAYS, or session_replication_role = replica would pass them.
-ALTER TABLE catalog_keys ENABLE ALWAYS TRIGGER a_guard, ENABLE ALWAYS TRIGGER b_no_truncate, ENABLE ALWAYS TRIGGER z_capture;
+ALTER TABLE catalog_keys ENABLE ALWAYS TRIGGER a_guard, ENABLE ALWAYS TRIGGER z_capture;

@@ -69,7 +69,7 @@ WHEN NOT EXISTS (SELECT 1 FROM mark_catalog) BEGIN
     SELECT (SELECT epoch FROM pen_catalog), 'categories', json_array(CAST(id AS TEXT)) FROM categories
      WHERE slug = NEW.slug AND (id IS NOT NEW.id) AND EXISTS (SELECT 1 FROM pen_catalog);
 END;
-CREATE TRIGGER y_replaced_categories_0_update BEFORE UPDATE ON categories
+CREATE TRIGGER y_replaced_categories_0_update BEFORE UPDATE OF slug ON categories
 WHEN NOT EXISTS (SELECT 1 FROM mark_catalog) BEGIN
   INSERT INTO outbox_catalog (epoch, tbl, key)
     SELECT (SELECT epoch FROM pen_catalog), 'categories', json_array(CAST(id AS TEXT)) FROM categories
@@ -106,7 +106,7 @@ WHEN NOT EXISTS (SELECT 1 FROM mark_catalog) BEGIN
     SELECT (SELECT epoch FROM pen_catalog), 'products', json_array(CAST(id AS TEXT)) FROM products
      WHERE sku = NEW.sku AND (id IS NOT NEW.id) AND EXISTS (SELECT 1 FROM pen_catalog);
 END;
-CREATE TRIGGER y_replaced_products_0_update BEFORE UPDATE ON products
+CREATE TRIGGER y_replaced_products_0_update BEFORE UPDATE OF sku ON products
 WHEN NOT EXISTS (SELECT 1 FROM mark_catalog) BEGIN
   INSERT INTO outbox_catalog (epoch, tbl, key)
     SELECT (SELECT epoch FROM pen_catalog), 'products', json_array(CAST(id AS TEXT)) FROM products

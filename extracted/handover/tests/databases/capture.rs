@@ -1,0 +1,200 @@
+//! What the triggers note: the keys of the rows that changed, those and no others.
+
+use handover::row::Key;
+
+use crate::Work;
+use crate::place::{Place, run, texts};
+
+pub(crate) fn on_both() -> Vec<(&'static str, Work)> {
+    crate::trials![
+        each_write_notes_the_keys_that_it_changed,
+        a_write_that_is_taken_back_is_not_noted,
+        a_key_reads_back_as_it_was,
+        a_child_without_a_table_of_its_own_is_noted_as_its_parent,
+    ]
+}
+
+pub(crate) fn on_sqlite() -> Vec<(&'static str, Work)> {
+    crate::trials![
+        rows_that_stood_in_the_way_of_a_replacement_are_noted,
+        a_replacement_by_a_primary_key_notes_whom_the_old_row_belonged_to,
+    ]
+}
+
+/// Runs a write and says what was noted since.
+fn noted_by(place: &Place, write: &str) -> Vec<String> {
+    let before = place.noted().len();
+    run(&mut place.connect(), write).unwrap_or_else(|error| panic!("{write}: {error:?}"));
+    // How the array is spaced is the database's own business.
+    place
+        .noted()
+        .split_off(before)
+        .iter()
+        .map(|text| text.replace("\", \"", "\",\""))
+        .collect()
+}
+
+fn each_write_notes_the_keys_that_it_changed(place: &Place) {
+    place.stock();
+    place.pen("here", "held");
+    let expectations: [(&str, &[&str]); 10] = [
+        (
+            "INSERT INTO shelves (id, slug) VALUES (3, 'c'), (4, 'd')",
+            &[r#"shelves ["3"]"#, r#"shelves ["4"]"#],
+        ),
+        (
+            "UPDATE shelves SET slug = 'e' WHERE id = 4",
+            &[r#"shelves ["4"]"#],
+        ),
+        (
+            "UPDATE shelves SET id = 5 WHERE id = 4",
+            &[r#"shelves ["4"]"#, r#"shelves ["5"]"#],
+        ),
+        ("UPDATE shelves SET slug = slug || '.' WHERE id > 100", &[]),
+        (
+            "DELETE FROM shelves WHERE id IN (3, 5)",
+            &[r#"shelves ["3"]"#, r#"shelves ["5"]"#],
+        ),
+        (
+            "INSERT INTO shelves (id, slug) VALUES (1, 'z') ON CONFLICT (id) DO UPDATE SET slug = excluded.slug",
+            &[r#"shelves ["1"]"#],
+        ),
+        (
+            "INSERT INTO marks (scope, key, body) VALUES ('x', 'y', '')",
+            &[r#"marks ["x","y"]"#],
+        ),
+        (
+            "UPDATE marks SET key = 'z' WHERE scope = 'x'",
+            &[r#"marks ["x","y"]"#, r#"marks ["x","z"]"#],
+        ),
+        (
+            "UPDATE marks SET body = 'b', scope = 'x' WHERE scope = 'x'",
+            &[r#"marks ["x","z"]"#],
+        ),
+        ("DELETE FROM marks WHERE scope = 'x'", &[r#"marks ["x","z"]"#]),
+    ];
+    for (write, expected) in expectations {
+        assert_eq!(noted_by(place, write), expected, "{write}");
+    }
+}
+
+fn a_write_that_is_taken_back_is_not_noted(place: &Place) {
+    place.stock();
+    place.pen("here", "held");
+    let noted = noted_by(
+        place,
+        "BEGIN; DELETE FROM marks; SAVEPOINT s; UPDATE goods SET amount = 1; ROLLBACK TO s; UPDATE goods SET amount = 2 WHERE id = 2; \
+         COMMIT; BEGIN; DELETE FROM labels; ROLLBACK",
+    );
+    assert_eq!(noted, [r#"marks ["a","b"]"#, r#"goods ["2"]"#]);
+}
+
+fn a_key_reads_back_as_it_was(place: &Place) {
+    place.pen("here", "held");
+    let mut conn = place.connect();
+    let awkward = [
+        "",
+        "a \"b\" \\ c",
+        "tab\tline\n\u{1}\u{1f}\u{7f}",
+        "\u{1d11e} \u{2028} é ☕",
+        "'; DROP TABLE marks; --",
+        "null",
+        "1",
+    ];
+    for text in awkward {
+        diesel::RunQueryDsl::execute(
+            diesel::sql_query("INSERT INTO marks (scope, key, body) VALUES ($1, $2, '')")
+                .bind::<diesel::sql_types::Text, _>(text)
+                .bind::<diesel::sql_types::Text, _>(text),
+            &mut *conn,
+        )
+        .unwrap();
+    }
+    let keys = texts(
+        &mut conn,
+        "SELECT key AS text FROM outbox_test_goods ORDER BY seq",
+    );
+    let keys: Vec<Key> = keys
+        .iter()
+        .map(|key| serde_json::from_str(key).unwrap())
+        .collect();
+    assert_eq!(
+        keys,
+        awkward.map(|text| Key(vec![text.to_owned(), text.to_owned()]))
+    );
+}
+
+fn a_child_without_a_table_of_its_own_is_noted_as_its_parent(place: &Place) {
+    place.stock();
+    place.pen("here", "held");
+    for (write, expected) in [
+        (
+            "INSERT INTO prices (goods_id, seq, amount) VALUES (1, 2, 9)",
+            vec![r#"goods ["1"]"#],
+        ),
+        (
+            "UPDATE prices SET amount = 3 WHERE seq = 2",
+            vec![r#"goods ["1"]"#],
+        ),
+        (
+            "UPDATE prices SET goods_id = 2 WHERE seq = 2",
+            vec![r#"goods ["1"]"#, r#"goods ["2"]"#],
+        ),
+        ("DELETE FROM prices WHERE seq = 2", vec![r#"goods ["2"]"#]),
+    ] {
+        assert_eq!(noted_by(place, write), expected, "{write}");
+    }
+    // What the database deletes by itself is noted like any other: the parent, and its child as the parent.
+    let noted = noted_by(place, "DELETE FROM goods WHERE id = 2");
+    assert!(
+        !noted.is_empty() && noted.iter().all(|text| text == r#"goods ["2"]"#),
+        "{noted:?}"
+    );
+}
+
+fn rows_that_stood_in_the_way_of_a_replacement_are_noted(place: &Place) {
+    place.stock();
+    place.pen("here", "held");
+    let mut noted = noted_by(
+        place,
+        "REPLACE INTO shelves (id, slug) VALUES (3, 'free'), (4, 'free')",
+    );
+    noted.sort();
+    assert_eq!(
+        noted,
+        [r#"shelves ["3"]"#, r#"shelves ["3"]"#, r#"shelves ["4"]"#]
+    );
+    let mut noted = noted_by(place, "UPDATE OR REPLACE goods SET sku = 'TEA' WHERE id = 1");
+    noted.sort();
+    noted.dedup();
+    // TEA itself, and its price, which went with it.
+    assert_eq!(noted, [r#"goods ["1"]"#, r#"goods ["2"]"#]);
+    assert_eq!(
+        noted_by(place, "UPDATE OR REPLACE goods SET amount = 8, sku = 'TEA'"),
+        [r#"goods ["1"]"#]
+    );
+}
+
+fn a_replacement_by_a_primary_key_notes_whom_the_old_row_belonged_to(place: &Place) {
+    place.stock();
+    place.pen("here", "held");
+    run(
+        &mut place.connect(),
+        "INSERT INTO prices (goods_id, seq, amount) VALUES (1, 5, 1)",
+    )
+    .unwrap();
+    assert_eq!(
+        noted_by(
+            place,
+            "REPLACE INTO prices (goods_id, seq, amount) VALUES (1, 5, 2)"
+        ),
+        [r#"goods ["1"]"#]
+    );
+    let mut noted = noted_by(
+        place,
+        "UPDATE OR REPLACE prices SET goods_id = 2, seq = 1 WHERE seq = 5",
+    );
+    noted.sort();
+    noted.dedup();
+    assert_eq!(noted, [r#"goods ["1"]"#, r#"goods ["2"]"#]);
+}
