@@ -10,7 +10,7 @@ use crate::wire::{Chunk, Detail};
 
 /// How often a row that moves is looked at.
 const LOOKS: u32 = 20;
-/// How long the follower may take to what the holder has.
+/// How long the follower may take to what the holder has. In vain, the looks that follow will tell.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// So many rows of a chunk are looked at one by one; more are looked at together first.
 const FEW: usize = 50;
@@ -118,9 +118,7 @@ async fn look_at(
         table,
     } = looked;
     let theirs = holder.verify(table, after, through, None, Detail::Hashes).await?;
-    if let Some(reached) = theirs.reached {
-        follower.status_at(reached, PATIENCE).await?;
-    }
+    follower.status_now(PATIENCE).await?;
     let ours = follower
         .verify(table, after, through, None, Detail::Hashes)
         .await?;

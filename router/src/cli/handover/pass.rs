@@ -47,7 +47,9 @@ impl Pass<'_> {
         let entry = json!({ "pass": self.id, "step": step, "detail": detail });
         // The journal explains; what is true stands in the sides. Nothing waits for it while writes wait, and a router that is away must
         // not stop a pass half-way.
-        let written = self.remote.post_beside(&["modules", self.module, "journal"], &entry, &actor());
+        let written = self
+            .remote
+            .post_beside(&["modules", self.module, "journal"], &entry, &actor());
         self.journal.push(written);
     }
 
