@@ -110,9 +110,12 @@ async fn once(
 ) -> Outcome {
     let (forwarder, settings, upstream) = (&worker.forwarder, plan.settings(), plan.upstream());
     let began = Instant::now();
+    begin(plan);
     let request = plan.request(head, body);
     let mut outcome = forwarder.send(upstream, request, caution, settings, limit).await;
     if caution == Caution::Repeatable && matches!(outcome, Err(Failure::Broken { is_stale: true, .. })) {
+        end(plan, &outcome);
+        begin(plan);
         let again = plan.request(head, RequestBody::Empty);
         let left = limit.saturating_sub(began.elapsed());
         outcome = forwarder
@@ -123,8 +126,24 @@ async fn once(
     outcome_of(upstream, outcome)
 }
 
+/// Begins the span of a question to the plan's upstream, if the request is recorded. The head names that span, so this
+/// comes before it is written.
+pub(crate) fn begin(plan: &Plan) {
+    if let Some(trace) = &plan.trace {
+        trace.ask(plan);
+    }
+}
+
+/// Ends it.
+pub(crate) fn end(plan: &Plan, outcome: &Result<Answer, Failure>) {
+    if let Some(trace) = &plan.trace {
+        trace.heard(outcome);
+    }
+}
+
 /// Takes note of what an upstream did. That a client left says nothing about the upstream.
 pub(crate) fn note(worker: &Worker, plan: &Plan, outcome: &Result<Answer, Failure>, took: Duration) {
+    end(plan, outcome);
     let status = match outcome {
         Ok(answer) => Some(answer.response.status().as_u16()),
         Err(Failure::ClientGone | Failure::BodyTooLong(_)) => return,

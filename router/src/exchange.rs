@@ -193,6 +193,13 @@ pub(crate) fn answer(plan: &Plan, outcome: Outcome, turn: Option<Turn>) -> Respo
         Framing::Length(0) => AnswerBody::nothing(BodySize::Sized(0), turn),
         framing => AnswerBody::streamed(answer.body, framing, turn),
     };
+    let body = match &plan.trace {
+        None => body,
+        Some(trace) => {
+            trace.answered(status.as_u16(), &plan.why, Some(plan));
+            body.traced(Rc::clone(trace))
+        }
+    };
     let framing = body.framing();
     let head = response.head_mut();
     if status.canonical_reason().is_none() {
@@ -235,6 +242,9 @@ fn precise(problem: Problem, turn: Option<&Turn>) -> Problem {
 /// The answer to a request that cannot be forwarded.
 pub(crate) fn refuse(refused: &Refused, turn: Option<Turn>) -> Response<AnswerBody> {
     let why = HeaderValue::from_str(&refused.why).unwrap_or(HeaderValue::from_static("refused"));
+    if let Some(trace) = &refused.trace {
+        trace.answered(refused.problem.kind.status().as_u16(), &why, None);
+    }
     let mut response = tell(&refused.problem, why, refused.identity.request_id(), turn);
     if !matches!(refused.problem.kind, Kind::AmbiguousPath | Kind::TooManyRequests) {
         // What comes behind a request that was not understood may not be what it seems.
@@ -253,6 +263,9 @@ pub(crate) fn fail(plan: &Plan, problem: &Problem, turn: Option<Turn>) -> Respon
     let why = plan.why.to_str().unwrap_or_default();
     let why = format!("{why} upstream={} error={error}", plan.upstream().name);
     let why = HeaderValue::from_str(&why).unwrap_or(HeaderValue::from_static("?"));
+    if let Some(trace) = &plan.trace {
+        trace.answered(problem.kind.status().as_u16(), &why, Some(plan));
+    }
     tell(problem, why, plan.identity.request_id(), turn)
 }
 

@@ -63,6 +63,7 @@ pub async fn ask(
     let body = ClientBody::gated(&gate.0, length, &worker.clock).at_most(plan.settings().edge.max_body_bytes);
     let body = RequestBody::Client(body);
     let go = Rc::new(Notify::new());
+    attempt::begin(&plan);
     let mut outbound = plan.request(request.head(), body);
     outbound.go_on = Some(Rc::clone(&go));
     let mut answer: Pin<Box<dyn Future<Output = _>>> = Box::pin(async move {

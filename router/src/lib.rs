@@ -22,7 +22,8 @@
 //!    client gets a [`problem`] whose type says that it was the router who spoke; a safe request that a service failed is
 //!    put to the monolith first ([`attempt`]).
 //! 6. What happened is counted ([`notes`]), and a sample of the monolith's answers is compared with the service's, off the
-//!    answer's path ([`shadow`], [`compare`]). Both become [`evidence`], on which a [`certificate`] rests.
+//!    answer's path ([`shadow`], [`compare`]). Both become [`evidence`], on which a [`certificate`] rests. If a collector
+//!    is configured, the request is recorded for it as [`spans`].
 //!
 //! Beside that: [`reload`] follows the file and swaps the snapshot, [`switch`] edits the file by command and writes down
 //! who did what and why, [`promotion`] decides whether it may, [`admin`] tells operators what is being served and switches
@@ -72,6 +73,7 @@ pub mod server;
 pub mod shadow;
 pub mod signals;
 pub mod snapshot;
+pub mod spans;
 pub mod standing;
 pub mod state;
 pub mod strict;

@@ -27,6 +27,7 @@ use crate::origin::{Origin, Scheme};
 use crate::problem::{Kind, Problem};
 use crate::shadow::{self, Draft};
 use crate::snapshot::Snapshot;
+use crate::spans::trace::Trace;
 use crate::standing::Standing;
 use crate::table::is_safe;
 use crate::watch::Connection;
@@ -49,6 +50,8 @@ pub struct Plan {
     pub why: HeaderValue,
     /// Whether the monolith may answer in the service's place.
     pub may_fall_back: bool,
+    /// Present if the request is recorded.
+    pub trace: Option<Rc<Trace>>,
     origin: Rc<Origin>,
 }
 
@@ -72,6 +75,8 @@ pub struct Refused {
     pub why: String,
     /// Its names.
     pub identity: Identity,
+    /// Present if the request is recorded.
+    pub trace: Option<Rc<Trace>>,
 }
 
 impl Refused {
@@ -81,6 +86,7 @@ impl Refused {
             problem: Problem::new(Kind::BadRequest, detail),
             why: "refused=malformed".to_owned(),
             identity: Identity::of(&HeaderMap::new()),
+            trace: None,
         }
     }
 }
@@ -117,6 +123,7 @@ impl Plan {
                     identity,
                     client,
                     why,
+                    trace: None,
                     origin,
                 })
             }
@@ -124,6 +131,7 @@ impl Plan {
                 problem,
                 why,
                 identity,
+                trace: None,
             })),
         }
     }
@@ -170,6 +178,9 @@ impl Plan {
         self.decision.upstream = self.snapshot.monolith;
         let why = format!("{} fallback={because}", self.why.to_str().unwrap_or_default());
         self.why = HeaderValue::from_str(&why).unwrap_or(HeaderValue::from_static("?"));
+        if let Some(trace) = &self.trace {
+            trace.fell_back();
+        }
     }
 
     /// Whether it goes to the monolith.
@@ -218,11 +229,12 @@ impl Plan {
                 text.extend_from_slice(part);
             }
         };
+        let names = self.trace.as_ref().map(|trace| trace.names(&self.identity));
         outbound(
             head,
             self.upstream(),
             &self.origin,
-            &self.identity,
+            names.as_ref().unwrap_or(&self.identity),
             self.settings(),
             &mut put,
         );

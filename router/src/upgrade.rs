@@ -13,6 +13,7 @@ use bytes::{BufMut, BytesMut};
 use http02::{Method, StatusCode};
 use tokio::io::AsyncWriteExt;
 
+use crate::attempt;
 use crate::exchange::{SERVED_BY, SERVED_WHY, answer as answer_of, explain, fail, refuse};
 use crate::forward::Failure;
 use crate::forward::answer::AnswerBody;
@@ -44,16 +45,21 @@ pub async fn serve(
             problem: Problem::new(kind, detail),
             why: "refused=upgrade".to_owned(),
             identity: Identity::of(&head.headers),
+            trace: None,
         })),
         None => worker.plan(&request, Some(connection)),
     };
-    let plan = match refused {
+    let mut plan = match refused {
         Ok(plan) => plan,
         Err(refused) => return end(wire, refuse(&refused, Some(turn)), client).await,
     };
     match heard(wire, open(&plan, head)).await? {
         Ok(answer) if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
             turn.leave_http();
+            // What follows is no exchange that could be recorded.
+            if let Some(trace) = plan.trace.take() {
+                trace.answered(101, &plan.why, Some(&plan));
+            }
             let switched = pass_through(&plan, answer, wire, connection).await;
             drop(turn);
             switched
@@ -75,22 +81,26 @@ fn objection(head: &RequestHead) -> Option<(Kind, &'static str)> {
 
 /// Asks the upstream to switch.
 async fn open(plan: &Plan, head: &RequestHead) -> Result<Answer, Problem> {
-    let (upstream, settings) = (plan.upstream(), plan.settings());
-    let tell = |failure: Failure| explain(&upstream.name, &failure);
+    attempt::begin(plan);
+    let outcome = ask(plan, head).await;
+    attempt::end(plan, &outcome);
+    outcome.map_err(|failure| explain(&plan.upstream().name, &failure))
+}
+
+async fn ask(plan: &Plan, head: &RequestHead) -> Result<Answer, Failure> {
+    let settings = plan.settings();
     let hop = [("connection", "upgrade"), ("upgrade", "websocket")];
     let outbound = plan.request_with(head, RequestBody::Empty, &hop);
-    let link = Link::open(upstream, settings.connect_timeout)
-        .await
-        .map_err(|error| tell(error.into()))?;
+    let link = Link::open(plan.upstream(), settings.connect_timeout).await?;
     let mut asking = Asking::new(link, outbound);
     let limit = settings.response_timeout;
     match tokio::time::timeout(limit, asking.head()).await {
         Ok(Ok(head)) => Ok(asking.answer(head, None)),
-        Ok(Err(error)) => Err(tell(Failure::Broken {
+        Ok(Err(error)) => Err(Failure::Broken {
             error,
             is_stale: false,
-        })),
-        Err(_) => Err(tell(Failure::Timeout(limit))),
+        }),
+        Err(_) => Err(Failure::Timeout(limit)),
     }
 }
 

@@ -76,7 +76,8 @@ impl Collector for Numbers {
         encode_comparisons(&mut encoder, &routes)?;
         self.encode_config(&mut encoder)?;
         self.encode_upstreams(&mut encoder)?;
-        self.encode_shadow(&mut encoder)
+        self.encode_shadow(&mut encoder)?;
+        self.encode_spans(&mut encoder)
     }
 }
 
@@ -154,6 +155,19 @@ impl Numbers {
             "shadow_bytes",
             "Bytes of answers that are held for copies",
             [([], bytes as f64)],
+        )
+    }
+
+    fn encode_spans(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let Some(spans) = self.0.spans() else {
+            return Ok(());
+        };
+        let counts = spans.counts();
+        counters(
+            encoder,
+            "spans",
+            "Spans of recorded requests, by what became of them",
+            counts.map(|(outcome, count)| ([("outcome", outcome)], count)),
         )
     }
 }

@@ -14,6 +14,7 @@ use super::comparison::{self, Comparison, OfRoute};
 use super::edge::{Edge, read_edge};
 use super::policy::{self, Fallback, Shadow};
 use super::reader::{At, Reader, Section, closest};
+use super::telemetry::{self, Telemetry};
 use super::trust::{self, Promotion};
 use super::values::{self, Complaint, Percent, Sticky};
 use super::{HostPolicy, Mode, Owner, Settings, Upstream};
@@ -29,6 +30,7 @@ pub(super) struct Document {
     pub(super) certificate: Bounds,
     pub(super) promotion: Promotion,
     pub(super) fallback: Fallback,
+    pub(super) telemetry: Telemetry,
     pub(super) upstreams_at: Range<usize>,
     /// A name whose URL was refused stands here without one, so that uses of it are not called unknown.
     pub(super) upstreams: Vec<(At<String>, Option<Upstream>)>,
@@ -97,6 +99,7 @@ pub(super) fn read(reader: &Reader<'_>) -> Option<Document> {
     let certificate = trust::certificate(reader, root.section("certificate"));
     let promotion = trust::promotion(reader, root.section("promotion"));
     let fallback = policy::fallback(reader, root.section("fallback"));
+    let telemetry = telemetry::telemetry(reader, root.section("telemetry"));
     let upstreams = root.section("upstreams");
     let modules = root.section("modules");
     // The monolith reads its feature flags from the same file; they are not the router's to judge.
@@ -113,6 +116,7 @@ pub(super) fn read(reader: &Reader<'_>) -> Option<Document> {
         certificate,
         promotion,
         fallback,
+        telemetry,
         upstreams_at: upstreams.as_ref().map_or(0..0, |section| section.span().clone()),
         upstreams: upstreams
             .map(|section| read_upstreams(reader, &section))

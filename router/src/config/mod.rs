@@ -15,6 +15,7 @@ mod reader;
 pub mod reference;
 mod rules;
 mod source;
+mod telemetry;
 mod trust;
 mod values;
 
@@ -30,6 +31,7 @@ pub use fault::{Fault, Refused};
 pub use policy::{Fallback, Shadow};
 pub(crate) use reader::distance;
 pub use source::{read_aside, read_plain};
+pub use telemetry::Telemetry;
 pub use trust::Promotion;
 pub use values::{Percent, Sticky};
 
@@ -58,6 +60,8 @@ pub struct Config {
     pub promotion: Promotion,
     /// What happens when a service does not answer.
     pub fallback: Fallback,
+    /// Where spans are sent.
+    pub telemetry: Telemetry,
     /// Where requests can go; the monolith is among them.
     pub upstreams: Vec<Upstream>,
     /// What is being moved.

@@ -191,6 +191,19 @@ pub const SECTIONS: &[SectionKeys] = &[
         ],
     },
     SectionKeys {
+        head: "[telemetry]",
+        about: "Spans for an OpenTelemetry collector. All but `sample` is read at the start only. Headers for the collector, such as a \
+                token, come from the environment: `OTEL_EXPORTER_OTLP_HEADERS`.",
+        keys: &[
+            key("otlp", "URL", None, "The collector's base URL for OTLP over HTTP, such as `http://127.0.0.1:4318`. Without it nothing is recorded, and `traceparent` passes unchanged."),
+            key("sample", "0 to 100", Some("100"), "The share of traces begun here that are recorded. If the caller sends a `traceparent`, its sampled flag decides."),
+            key("service_name", "text", Some("\"banyan\""), "The router's name among what the collector keeps."),
+            key("queue", "1 to 100000", Some("2048"), "Requests whose spans may wait to be sent; what comes on top is dropped and counted."),
+            key("batch_delay", "duration", Some("\"1s\""), "How long spans wait for others to be sent with."),
+            key("timeout", "duration", Some("\"5s\""), "How long the collector may take for a batch, over all attempts."),
+        ],
+    },
+    SectionKeys {
         head: "[flags]",
         about: "The feature flags of the monolith, which reads them from the same file. The router leaves them alone.",
         keys: &[],
@@ -234,7 +247,7 @@ mod tests {
         format!(
             "[router]\n{}\n{}\n[upstreams]\nmonolith = \"http://a\"\ns = \"http://b\"\n[modules.m]\nservice = \"s\"\n{}\n\
              [[modules.m.routes]]\nname = \"r\"\nmatch = \"GET /a\"\nmode = \"shadow\"\n{}\n[shadow]\n{}\n[compare]\n{}\n\
-             [certificate]\n{}\n[promotion]\n{}\n[fallback]\n{}\n",
+             [certificate]\n{}\n[promotion]\n{}\n[fallback]\n{}\n[telemetry]\n{}\n",
             at("[router]"),
             match head {
                 "[router.tls]" => format!(
@@ -249,6 +262,7 @@ mod tests {
             at("[certificate]"),
             at("[promotion]"),
             at("[fallback]"),
+            at("[telemetry]"),
         )
     }
 

@@ -35,7 +35,7 @@ impl Percent {
     /// Nobody.
     pub(super) const ZERO: Self = Self(0);
     /// Everybody.
-    pub(super) const ALL: Self = Self(10_000);
+    pub(crate) const ALL: Self = Self(10_000);
 
     /// So many hundredths of a percent; above 10,000 it is everybody.
     pub(crate) fn of(hundredths: u16) -> Self {

@@ -25,7 +25,7 @@ pub fn outbound(
 ) {
     let from = &head.headers;
     let trusted = client::is_trusted(origin.peer, &settings.trusted_proxies);
-    let traced = identity.traceparent.is_none();
+    let keeps_parent = identity.traceparent.is_none();
     let host = match (settings.host, &origin.host_value) {
         (HostPolicy::Preserve, Some(host)) => host.as_bytes(),
         (HostPolicy::Preserve, None) | (HostPolicy::Upstream, _) => upstream.authority.as_bytes(),
@@ -35,7 +35,8 @@ pub fn outbound(
         "host" | "via" | "x-request-id" | "forwarded" | "x-forwarded-for" | "x-forwarded-host"
         | "x-forwarded-proto" => false,
         "x-real-ip" => trusted,
-        "traceparent" | "tracestate" => traced,
+        "traceparent" => keeps_parent,
+        "tracestate" => identity.is_continued,
         _ => (trusted || !name.starts_with("x-forwarded-")) && !imitates(name),
     });
     if trusted {

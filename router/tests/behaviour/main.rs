@@ -32,6 +32,7 @@ mod secrets;
 mod secure;
 mod shadow;
 mod shadow_faults;
+mod spans;
 mod streaming;
 mod support;
 mod switching;
