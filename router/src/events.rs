@@ -40,6 +40,10 @@ pub enum Kind {
     CircuitOpened,
     /// It answers again.
     CircuitClosed,
+    /// An address of several keeps failing, and is left alone.
+    AddressEjected,
+    /// It answers again.
+    AddressReturned,
 }
 
 /// One thing that happened.
@@ -186,13 +190,15 @@ impl Default for Events {
 
 impl Kind {
     /// All there are, in the order of their numbers.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Switch,
         Self::Reload,
         Self::RefusedReload,
         Self::Breach,
         Self::CircuitOpened,
         Self::CircuitClosed,
+        Self::AddressEjected,
+        Self::AddressReturned,
     ];
 
     /// The word for it.
@@ -204,6 +210,8 @@ impl Kind {
             Self::Breach => "breach",
             Self::CircuitOpened => "circuit-opened",
             Self::CircuitClosed => "circuit-closed",
+            Self::AddressEjected => "address-ejected",
+            Self::AddressReturned => "address-returned",
         }
     }
 }
@@ -251,7 +259,7 @@ mod tests {
         assert_eq!((event.id, event.about.text.as_str()), (seen + 2, "three"));
         assert!(events.follow(None).missed.is_empty());
         let counts: Vec<u64> = events.counts().map(|(_, count)| count).collect();
-        assert_eq!(counts, [1, 1, 0, 1, 0, 0]);
+        assert_eq!(counts, [1, 1, 0, 1, 0, 0, 0, 0]);
     }
 
     #[tokio::test]

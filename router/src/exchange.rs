@@ -13,7 +13,7 @@ use http02::header::{
     CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE, TRANSFER_ENCODING,
 };
 
-use crate::attempt;
+use crate::attempt::{self, Question};
 use crate::clock::Clock;
 use crate::config::Upstream;
 use crate::forward::answer::AnswerBody;
@@ -54,12 +54,18 @@ pub async fn serve(
     let caution = caution(request.method(), &body);
     let draft = shadow_draft(worker, &plan, request.head(), &body);
     let began = Instant::now();
+    let question = Question {
+        head: request.head(),
+        body,
+        caution,
+        go_on: None,
+    };
     let limit = plan.settings().edge.request_timeout;
     // A future that is handed on is moved, and this one is large: it is awaited where it is made, or boxed.
     let outcome = match limit {
-        None => attempt::ask(worker, &mut plan, request.head(), body, caution).await,
+        None => attempt::ask(worker, &mut plan, question).await,
         Some(limit) => {
-            let asking = Box::pin(attempt::ask(worker, &mut plan, request.head(), body, caution));
+            let asking = Box::pin(attempt::ask(worker, &mut plan, question));
             in_time(&worker.clock, limit, asking).await
         }
     };
@@ -154,10 +160,11 @@ pub(crate) fn outcome_of(upstream: &Upstream, sent: Result<Answer, Failure>) -> 
 pub(crate) fn explain(upstream: &str, failure: &Failure) -> Problem {
     let tell = |kind, what: &str| Problem::new(kind, format!("the upstream `{upstream}` {what}"));
     match failure {
-        Failure::Connect(ConnectError::Unreachable(_)) => tell(Kind::BadGateway, "could not be reached"),
-        Failure::Connect(timeout @ ConnectError::Timeout(_)) => {
-            tell(Kind::GatewayTimeout, &timeout.to_string())
-        }
+        Failure::Connect {
+            error: ConnectError::Unreachable(_),
+            ..
+        } => tell(Kind::BadGateway, "could not be reached"),
+        Failure::Connect { error, .. } => tell(Kind::GatewayTimeout, &error.to_string()),
         Failure::Timeout(_) => tell(Kind::GatewayTimeout, &failure.to_string()),
         Failure::ClientGone => Problem::new(Kind::BadRequest, "the body ended before it was complete"),
         Failure::BodyTooLong(most) => Problem::content_too_large(*most),

@@ -8,13 +8,13 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix_http::{Payload, Request, Response};
 use tokio::sync::Notify;
 
-use crate::attempt;
-use crate::exchange::{answer, content_length, outcome_of, refuse};
+use crate::attempt::{self, Question};
+use crate::exchange::{answer, content_length, refuse};
 use crate::forward::Caution;
 use crate::forward::answer::AnswerBody;
 use crate::forward::body::{ClientBody, Gate, RequestBody};
@@ -53,7 +53,7 @@ pub async fn ask(
     connection: &Rc<Connection>,
 ) -> Result<Begun, Response<AnswerBody>> {
     let turn = Some(connection.begin());
-    let plan = match worker.plan(request, Some(connection)) {
+    let mut plan = match worker.plan(request, Some(connection)) {
         Ok(plan) => plan,
         Err(refused) => return Err(refuse(&refused, turn)),
     };
@@ -63,18 +63,19 @@ pub async fn ask(
     let body = ClientBody::gated(&gate.0, length, &worker.clock).at_most(plan.settings().edge.max_body_bytes);
     let body = RequestBody::Client(body);
     let go = Rc::new(Notify::new());
-    attempt::begin(&plan);
-    let mut outbound = plan.request(request.head(), body);
-    outbound.go_on = Some(Rc::clone(&go));
+    let told = Rc::clone(&go);
+    // The exchange goes on when the caller has the request back, so it keeps a head of its own.
+    let head = request.head().clone();
     let mut answer: Pin<Box<dyn Future<Output = _>>> = Box::pin(async move {
-        let (upstream, settings) = (plan.upstream(), plan.settings());
-        let (limit, began) = (settings.response_timeout, Instant::now());
-        let sending = worker
-            .forwarder
-            .send(upstream, outbound, Caution::Once, settings, limit);
-        let sent = sending.await;
-        attempt::note(&worker, &plan, &sent, began.elapsed());
-        answer(&plan, outcome_of(upstream, sent), turn)
+        let question = Question {
+            head: &head,
+            body,
+            caution: Caution::Once,
+            go_on: Some(told),
+        };
+        let limit = plan.settings().response_timeout;
+        let outcome = attempt::once(&worker, &mut plan, question, limit).await;
+        answer(&plan, outcome, turn)
     });
     tokio::select! {
         early = &mut answer => Err(early),

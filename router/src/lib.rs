@@ -14,7 +14,7 @@
 //!    the request ([`identity`]), looks whether its head is in [`form`] and within its client's [`limits`], and asks [`choose::choose`] who serves it: [`path`] says what the path can mean, [`table`]
 //!    which route that is, and the route's mode, with the client's bucket if it is a canary, which side.
 //!    A path whose readings belong to different routes is refused; a path that no route matches is the monolith's.
-//! 4. [`forward::headers`] writes the head for the upstream: end-to-end fields as they came, and our word on where the
+//! 4. [`attempt`] asks the upstream; if it has several addresses, [`balance`] says at which. [`forward::headers`] writes the head for the upstream: end-to-end fields as they came, and our word on where the
 //!    request comes from. [`forward::Forwarder::send`] takes an idle connection from the worker's own
 //!    [`forward::pool`], or opens one, and sends; the body follows piece by piece ([`forward::body`]).
 //! 5. The upstream's head comes back. [`exchange`] adds `x-served-by` and `x-served-why`, and the body follows piece by
@@ -37,6 +37,7 @@
 
 pub mod admin;
 pub mod attempt;
+pub mod balance;
 pub mod carrier;
 pub mod certificate;
 pub mod choose;

@@ -14,9 +14,10 @@ use bytes::BytesMut;
 use http02::header::{HOST, HeaderValue};
 use http02::{Method, Version};
 
+use crate::balance::Place;
 use crate::choose::{Asked, Decision, Refusal, choose};
 use crate::client;
-use crate::config::{Mode, Owner, Settings, Upstream};
+use crate::config::{Address, Mode, Owner, Settings, Upstream};
 use crate::form;
 use crate::forward::body::RequestBody;
 use crate::forward::headers::outbound;
@@ -50,6 +51,8 @@ pub struct Plan {
     pub why: HeaderValue,
     /// Whether the monolith may answer in the service's place.
     pub may_fall_back: bool,
+    /// Which of the upstream's addresses is asked.
+    pub place: Place,
     /// Present if the request is recorded.
     pub trace: Option<Rc<Trace>>,
     origin: Rc<Origin>,
@@ -123,6 +126,7 @@ impl Plan {
                     identity,
                     client,
                     why,
+                    place: Place::default(),
                     trace: None,
                     origin,
                 })
@@ -176,11 +180,21 @@ impl Plan {
     /// Lets the monolith answer, and says why.
     pub fn fall_back(&mut self, because: &str) {
         self.decision.upstream = self.snapshot.monolith;
-        let why = format!("{} fallback={because}", self.why.to_str().unwrap_or_default());
-        self.why = HeaderValue::from_str(&why).unwrap_or(HeaderValue::from_static("?"));
+        self.place = Place::default();
+        self.add_why(&format!("fallback={because}"));
         if let Some(trace) = &self.trace {
             trace.fell_back();
         }
+    }
+
+    /// Says that another address of the upstream is asked, and why.
+    pub fn go_elsewhere(&mut self, because: &str) {
+        self.add_why(&format!("other-address={because}"));
+    }
+
+    fn add_why(&mut self, more: &str) {
+        let why = format!("{} {more}", self.why.to_str().unwrap_or_default());
+        self.why = HeaderValue::from_str(&why).unwrap_or(HeaderValue::from_static("?"));
     }
 
     /// Whether it goes to the monolith.
@@ -196,6 +210,16 @@ impl Plan {
     /// Where it goes.
     pub fn upstream(&self) -> &Upstream {
         &self.snapshot.config.upstreams[self.decision.upstream]
+    }
+
+    /// Where exactly.
+    pub fn address(&self) -> &Address {
+        &self.upstream().addresses[self.place.index]
+    }
+
+    /// The upstream, and which of its addresses.
+    pub fn target(&self) -> (&Upstream, &Address) {
+        (self.upstream(), self.address())
     }
 
     /// The `[router]` section.
@@ -232,7 +256,7 @@ impl Plan {
         let names = self.trace.as_ref().map(|trace| trace.names(&self.identity));
         outbound(
             head,
-            self.upstream(),
+            self.address(),
             &self.origin,
             names.as_ref().unwrap_or(&self.identity),
             self.settings(),
@@ -256,7 +280,8 @@ impl Plan {
         let fields = request.headers_mut();
         outbound(
             head,
-            upstream,
+            // Which address will be asked is not known yet; it shows in the `Host` alone, if that is the upstream's own.
+            &upstream.addresses[0],
             &self.origin,
             &self.identity,
             self.settings(),

@@ -165,7 +165,7 @@ fn changes(before: &Config, after: &Config) -> Vec<String> {
         config
             .upstreams
             .get(upstream)
-            .map(|upstream| format!("{} ({})", upstream.name, upstream.authority))
+            .map(|upstream| format!("{} ({})", upstream.name, upstream.listed()))
     };
     let mut lines = Vec::new();
     for route in &after.routes {

@@ -88,7 +88,8 @@ pub const SECTIONS: &[SectionKeys] = &[
     },
     SectionKeys {
         head: "[upstreams]",
-        about: "Servers that requests can be sent to, each a name of yours and its URL: `catalog = \"http://127.0.0.1:8101\"`. \
+        about: "What requests can be sent to, each a name of yours and its URL: `catalog = \"http://127.0.0.1:8101\"`, or up to 64 \
+                URLs of servers that do the same: `catalog = [\"http://10.0.0.1:8101\", \"http://10.0.0.2:8101\"]`. \
                 One of them must be called `monolith`; it serves everything that no route moves.",
         keys: &[],
     },
@@ -191,6 +192,16 @@ pub const SECTIONS: &[SectionKeys] = &[
         ],
     },
     SectionKeys {
+        head: "[ejection]",
+        about: "When an address of an upstream that has several is left alone. A failure is no connection, no answer in time, or a 5xx.",
+        keys: &[
+            key("failures", "1 to 1000000", Some("5"), "Failures in a row after which it is."),
+            key("pause", "duration", Some("\"5s\""), "For how long, the first time; twice as long the second time, and so on. Then one request tries again."),
+            key("max_pause", "duration", Some("\"5m\""), "For how long at the most. An address that has been well for as long begins anew."),
+            key("max_share", "0 to 100", Some("50"), "The share of an upstream's addresses that may be left alone at the same time. One may be in any case, unless this is 0; the last one never is."),
+        ],
+    },
+    SectionKeys {
         head: "[telemetry]",
         about: "Spans for an OpenTelemetry collector. All but `sample` is read at the start only. Headers for the collector, such as a \
                 token, come from the environment: `OTEL_EXPORTER_OTLP_HEADERS`.",
@@ -247,7 +258,7 @@ mod tests {
         format!(
             "[router]\n{}\n{}\n[upstreams]\nmonolith = \"http://a\"\ns = \"http://b\"\n[modules.m]\nservice = \"s\"\n{}\n\
              [[modules.m.routes]]\nname = \"r\"\nmatch = \"GET /a\"\nmode = \"shadow\"\n{}\n[shadow]\n{}\n[compare]\n{}\n\
-             [certificate]\n{}\n[promotion]\n{}\n[fallback]\n{}\n[telemetry]\n{}\n",
+             [certificate]\n{}\n[promotion]\n{}\n[fallback]\n{}\n[ejection]\n{}\n[telemetry]\n{}\n",
             at("[router]"),
             match head {
                 "[router.tls]" => format!(
@@ -262,6 +273,7 @@ mod tests {
             at("[certificate]"),
             at("[promotion]"),
             at("[fallback]"),
+            at("[ejection]"),
             at("[telemetry]"),
         )
     }

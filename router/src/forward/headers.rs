@@ -10,14 +10,14 @@ use http::header::HeaderValue;
 
 use super::convert;
 use crate::client;
-use crate::config::{HostPolicy, Settings, Upstream};
+use crate::config::{Address, HostPolicy, Settings};
 use crate::identity::Identity;
 use crate::origin::{Origin, node};
 
 /// Hands the fields of an upstream's head to `put`, one by one, names in lower case.
 pub fn outbound(
     head: &RequestHead,
-    upstream: &Upstream,
+    address: &Address,
     origin: &Origin,
     identity: &Identity,
     settings: &Settings,
@@ -28,7 +28,7 @@ pub fn outbound(
     let keeps_parent = identity.traceparent.is_none();
     let host = match (settings.host, &origin.host_value) {
         (HostPolicy::Preserve, Some(host)) => host.as_bytes(),
-        (HostPolicy::Preserve, None) | (HostPolicy::Upstream, _) => upstream.authority.as_bytes(),
+        (HostPolicy::Preserve, None) | (HostPolicy::Upstream, _) => address.authority.as_bytes(),
     };
     put("host", host);
     convert::request_fields(from, &mut put, |name| match name {

@@ -118,15 +118,15 @@ impl Trace {
 
     /// The upstream of the plan is about to be asked.
     pub fn ask(&self, plan: &Plan) {
-        let (upstream, span) = (plan.upstream(), random_span());
+        let (address, span) = (plan.address(), random_span());
         self.current.set(span);
         let attempt = Attempt {
             span,
             began: self.since.elapsed(),
             took: None,
-            upstream: upstream.name.clone(),
-            host: upstream.host.clone(),
-            port: upstream.port,
+            upstream: plan.upstream().name.clone(),
+            host: address.host.clone(),
+            port: address.port,
             side: side(plan),
             is_fallback: self.has_fallen_back.get(),
             status: None,
@@ -208,8 +208,10 @@ fn is_drawn(trace: u128, sample: Percent) -> bool {
 /// The `error.type` of an attempt without an answer.
 fn word(failure: &Failure) -> &'static str {
     match failure {
-        Failure::Connect(ConnectError::Unreachable(_)) => "unreachable",
-        Failure::Connect(ConnectError::Timeout(_)) => "connect_timeout",
+        Failure::Connect { error, .. } => match error {
+            ConnectError::Unreachable(_) => "unreachable",
+            ConnectError::Timeout(_) => "connect_timeout",
+        },
         Failure::Timeout(_) => "timeout",
         Failure::ClientGone => "client_gone",
         Failure::BodyTooLong(_) => "body_too_long",

@@ -9,6 +9,7 @@
 )]
 #![allow(clippy::print_stdout, reason = "figures are worth seeing")]
 
+mod addresses;
 mod admin_door;
 mod automatic;
 mod canary;
