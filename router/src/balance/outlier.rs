@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::config::Ejection;
 use crate::standing::millis;
 
-/// How an address is doing. Times are milliseconds on [`crate::standing::now`].
+/// How an address is doing. Times are milliseconds on the clock of [`crate::standing`].
 #[derive(Debug, Default)]
 pub struct Outlier {
     /// Failures in a row.

@@ -79,8 +79,11 @@ async fn requests_are_spread_and_a_slow_address_gets_fewer() {
             let mut wire = Wire::new(stream);
             while wire.request().await.is_ok() {
                 count.fetch_add(1, Ordering::SeqCst);
+                // It is quick to begin: what is under way is so until the end of its answer.
+                let head = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n";
+                wire.stream.write_all(head).await.unwrap();
                 tokio::time::sleep(Duration::from_millis(50)).await;
-                if wire.stream.write_all(&ok("slow")).await.is_err() {
+                if wire.stream.write_all(b"slow").await.is_err() {
                     break;
                 }
             }
@@ -281,6 +284,28 @@ async fn when_all_addresses_of_a_service_are_dead_its_circuit_opens_as_with_one(
         .iter()
         .filter(|address| !address["left_alone_ms"].is_null());
     assert_eq!(left_alone.count(), 1, "the last one never is");
+}
+
+#[tokio::test]
+async fn an_address_that_answers_errors_is_no_reason_to_leave_its_service_alone() {
+    let monolith = Upstream::named("monolith").await;
+    let sick = Upstream::answering(|_| BROKEN.to_vec()).await;
+    let healthy = Upstream::named("healthy").await;
+    let routes = route("read", "GET /a", "\"service\"");
+    let text = config("", monolith.address, sick.address, &routes).replace(
+        &format!("catalog = \"http://{}\"", sick.address),
+        &format!("catalog = {}", list(&[sick.address, healthy.address])),
+    );
+    // One failure that counts would open the circuit.
+    let router = Router::start(&(text + FOR_LONG + "[fallback]\ncircuit_failures = 1\n"));
+    let mut client = router.connect().await;
+    let mut by_monolith = 0;
+    for _ in 0..100 {
+        let answer = client.get("/a").await;
+        assert_eq!(answer.status, 200);
+        by_monolith += usize::from(answer.text() == "monolith");
+    }
+    assert_eq!(by_monolith, 5, "until it is left alone");
 }
 
 #[tokio::test]
