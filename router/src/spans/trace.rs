@@ -6,7 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_http::Request;
 use http02::header::HeaderValue;
@@ -81,7 +81,7 @@ impl Start<'_> {
             },
             began: self.at,
             decided: self.since.elapsed(),
-            took: self.since.elapsed(),
+            took: Duration::ZERO,
             asked: Asked::of(head, scheme.name()),
             request_id: names.request_id().to_owned(),
             route: None,
