@@ -1,5 +1,6 @@
 //! Puts the shop together. The only file that names every module: what each is given here is all it can call.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -122,6 +123,14 @@ impl App {
         self.notifications.start(self.sink.clone());
         self.payments.start();
         self.orders.start();
+    }
+
+    /// Takes part in hand-overs, if the settings say so, and gives the addresses where.
+    pub async fn start_handover(&self, settings: &Settings) -> Result<Vec<SocketAddr>, handover::StartError> {
+        match &settings.handover {
+            Some(settings) => handover::start(settings, &[self.catalog.handed_over()]).await,
+            None => Ok(Vec::new()),
+        }
     }
 
     /// What readiness depends on.

@@ -136,9 +136,19 @@ fn serve(settings: &Settings) -> Result<(), Failed> {
             tracing::warn!(%obstacle, "not ready");
         }
         app.start_workers();
+        let beside = app.start_handover(settings).await?;
+        let beside: Vec<_> = beside.into_iter().map(|address| ("handover", address)).collect();
         let routes =
             move |config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>| app.configure(config);
-        chassis::server::run("monolith", &settings.listen, &settings.server, readiness, routes).await?;
+        chassis::server::run(
+            "monolith",
+            &settings.listen,
+            &settings.server,
+            readiness,
+            &beside,
+            routes,
+        )
+        .await?;
         Ok(())
     })
 }

@@ -59,6 +59,8 @@ pub struct Settings {
     pub notifications: Notifications,
     /// The catalog service, for the remote adapter.
     pub catalog: CatalogService,
+    /// How modules are handed over to services; without it, none is.
+    pub handover: Option<handover::settings::Settings>,
     /// Feature flags of this process; see [`crate::flags`].
     #[serde(default)]
     pub flags: toml::Table,

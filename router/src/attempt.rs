@@ -24,6 +24,7 @@ use crate::exchange::{Outcome, outcome_of};
 use crate::forward::ask::Answer;
 use crate::forward::body::RequestBody;
 use crate::forward::{Caution, Failure};
+use crate::pen;
 use crate::plan::Plan;
 use crate::standing::{Admission, Change};
 use crate::worker::Worker;
@@ -91,6 +92,9 @@ impl<'h> Question<'h> {
 /// Asks the upstream that the plan names and, where that is allowed and needed, the monolith in its place; the plan then
 /// says so.
 pub(crate) async fn ask(worker: &Worker, plan: &mut Plan, question: Question<'_>) -> Outcome {
+    if let Some(pen) = plan.pen() {
+        return Box::pin(pen::write::ask(worker, plan, question, &pen)).await;
+    }
     let limit = plan.settings().response_timeout;
     let falls_back = plan.may_fall_back && question.caution == Caution::Repeatable;
     if falls_back || plan.upstream().has_several() {

@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use actix_http::{Payload, Request, Response};
+use actix_http::{Payload, Request, RequestHead, Response};
 use tokio::sync::Notify;
 
 use crate::attempt::{self, Question};
@@ -18,7 +18,8 @@ use crate::exchange::{answer, content_length, refuse};
 use crate::forward::Caution;
 use crate::forward::answer::AnswerBody;
 use crate::forward::body::{ClientBody, Gate, RequestBody};
-use crate::watch::Connection;
+use crate::plan::Plan;
+use crate::watch::{Connection, Turn};
 use crate::worker::Worker;
 
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -46,6 +47,28 @@ impl Begun {
     }
 }
 
+/// A write that may have to wait, and to be sent twice, is kept here first: its body is asked for at once.
+fn go_on_at_once(
+    worker: Rc<Worker>,
+    mut plan: Plan,
+    head: RequestHead,
+    body: RequestBody,
+    gate: GateKeeper,
+    turn: Option<Turn>,
+) -> Begun {
+    let answer = Box::pin(async move {
+        let question = Question {
+            head: &head,
+            body,
+            caution: Caution::Once,
+            go_on: None,
+        };
+        let outcome = attempt::ask(&worker, &mut plan, question).await;
+        answer(&plan, outcome, turn)
+    });
+    Begun { gate, answer }
+}
+
 /// Asks the upstream. `Ok` lets the client send its body, `Err` is the answer without it.
 pub async fn ask(
     worker: &Rc<Worker>,
@@ -62,6 +85,16 @@ pub async fn ask(
     let length = content_length(request.head());
     let body = ClientBody::gated(&gate.0, length, &worker.clock).at_most(plan.settings().edge.max_body_bytes);
     let body = RequestBody::Client(body);
+    if plan.pen().is_some() {
+        return Ok(go_on_at_once(
+            worker,
+            plan,
+            request.head().clone(),
+            body,
+            gate,
+            turn,
+        ));
+    }
     let go = Rc::new(Notify::new());
     let told = Rc::clone(&go);
     // The exchange goes on when the caller has the request back, so it keeps a head of its own.

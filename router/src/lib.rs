@@ -27,8 +27,8 @@
 //!
 //! Beside that: [`reload`] follows the file and swaps the snapshot, [`switch`] edits the file by command and writes down
 //! who did what and why, [`promotion`] decides whether it may, [`admin`] tells operators what is being served and switches
-//! routes for them, [`events`] and [`totals`] keep what happened, [`cli`] is the command line, and `banyan why` walks step
-//! 3's path without sending anything. [`server`] puts it all together, [`drain`] ends it in order, and [`handover`] gives
+//! routes for them, [`pen`] knows who may write a module that is handed over, [`events`] and [`totals`] keep what happened, [`cli`] is the command line, and `banyan why` walks step
+//! 3's path without sending anything. [`server`] puts it all together, [`drain`] ends it in order, and [`takeover`] gives
 //! the ports to a successor.
 //!
 //! Architecture Invariants: nothing but [`forward::convert`] knows both `http` versions; nothing but [`forward`] and the
@@ -54,7 +54,6 @@ pub mod exchange;
 pub mod expect;
 pub mod form;
 pub mod forward;
-pub mod handover;
 pub mod http1;
 pub mod http2;
 pub mod identity;
@@ -63,6 +62,7 @@ pub mod notes;
 pub mod operations;
 pub mod origin;
 pub mod path;
+pub mod pen;
 pub mod plan;
 pub mod position;
 pub mod problem;
@@ -80,6 +80,7 @@ pub mod state;
 pub mod strict;
 pub mod switch;
 pub mod table;
+pub mod takeover;
 pub mod tls;
 pub mod totals;
 pub mod upgrade;

@@ -25,6 +25,7 @@ use crate::forward::send::Outbound;
 use crate::forward::{Caution, convert};
 use crate::identity::Identity;
 use crate::origin::{Origin, Scheme};
+use crate::pen::Pen;
 use crate::problem::{Kind, Problem};
 use crate::shadow::{self, Draft};
 use crate::snapshot::Snapshot;
@@ -180,8 +181,7 @@ impl Plan {
     /// Lets the monolith answer, and says why.
     pub fn fall_back(&mut self, because: &str) {
         self.decision.upstream = self.snapshot.monolith;
-        self.place = Place::default();
-        self.add_why(&format!("fallback={because}"));
+        self.add_reason(&format!("fallback={because}"));
         if let Some(trace) = &self.trace {
             trace.fell_back();
         }
@@ -189,11 +189,39 @@ impl Plan {
 
     /// Says that another address of the upstream is asked, and why.
     pub fn go_elsewhere(&mut self, because: &str) {
-        self.add_why(&format!("other-address={because}"));
+        self.add_reason(&format!("other-address={because}"));
     }
 
-    fn add_why(&mut self, more: &str) {
-        let why = format!("{} {more}", self.why.to_str().unwrap_or_default());
+    /// The pen that this request needs, if it is a write of a module that is handed over.
+    pub fn pen(&self) -> Option<Arc<Pen>> {
+        let route = self.decision.route?;
+        if is_safe(self.client.method.as_str()) {
+            return None;
+        }
+        self.snapshot
+            .pen(self.snapshot.config.routes[route].module)
+            .cloned()
+    }
+
+    /// Sends a write to whoever holds the pen by now.
+    pub fn send_to_holder(&mut self, pen: &Pen) {
+        let Some(route) = self.decision.route else { return };
+        let holder = self
+            .snapshot
+            .owner_upstream(self.snapshot.config.routes[route].module);
+        if holder != self.decision.upstream {
+            self.decision.upstream = holder;
+            self.add_reason(&format!("pen-epoch={}", pen.epoch()));
+        }
+    }
+
+    /// Notes that a write was refused by the side that it went to, and is sent to the other.
+    pub fn replayed(&mut self) {
+        self.add_reason("replayed=421");
+    }
+
+    fn add_reason(&mut self, reason: &str) {
+        let why = format!("{} {reason}", self.why.to_str().unwrap_or_default());
         self.why = HeaderValue::from_str(&why).unwrap_or(HeaderValue::from_static("?"));
     }
 
@@ -344,7 +372,7 @@ fn may_fall_back(snapshot: &Snapshot, decision: &Decision, method: &str) -> bool
     };
     decision.upstream != snapshot.monolith
         && route.fallback
-        && snapshot.config.modules[route.module].writes == Owner::Monolith
+        && snapshot.owner(route.module) == Owner::Monolith
         && is_safe(method)
 }
 

@@ -14,10 +14,10 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::admin::token::Token;
 use crate::config::Settings;
-use crate::handover::{self, Offer, Ports, Predecessor};
 use crate::operations::Operations;
 use crate::signals::Signals;
 use crate::state::State;
+use crate::takeover::{self, Offer, Ports, Predecessor};
 use crate::tls::{Certificates, TlsError};
 use crate::{admin, clients, drain, reload};
 
@@ -75,7 +75,7 @@ impl Bound {
     /// serves. Ports that are configured otherwise by now are bound anew.
     pub fn take_over(settings: &Settings, path: &Path) -> Result<Self, StartError> {
         let certificates = certificates(settings)?;
-        let taken = handover::take_over(path).map_err(|source| StartError::TakeOver {
+        let taken = takeover::take_over(path).map_err(|source| StartError::TakeOver {
             path: path.to_owned(),
             source,
         })?;
@@ -180,7 +180,7 @@ fn certificates(settings: &Settings) -> Result<Option<Arc<Certificates>>, TlsErr
 
 /// Without it the router serves all the same, but cannot be taken over from.
 fn offer(ports: &Ports, settings: &Settings, file: &Path) -> Option<Offer> {
-    let path = handover::path(settings.edge.handover_socket.as_deref(), file);
+    let path = takeover::path(settings.edge.handover_socket.as_deref(), file);
     let offer = Offer::begin(ports, &path);
     offer
         .inspect_err(|error| {

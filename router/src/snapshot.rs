@@ -10,8 +10,9 @@ use sha2::{Digest, Sha256};
 
 use crate::balance::Places;
 use crate::choose::{Decision, Rule};
-use crate::config::{Address, Config, Mode, Route};
+use crate::config::{Address, Config, Mode, Owner, Route};
 use crate::evidence::About;
+use crate::pen::Pen;
 use crate::position::{self, Position, Reached};
 use crate::standing::{BUILD, Standing};
 use crate::table::Table;
@@ -31,6 +32,7 @@ pub struct Snapshot {
     standings: Vec<Arc<Standing>>,
     places: Vec<Places>,
     reached: Vec<Arc<[Reached; 2]>>,
+    pens: Vec<Option<Arc<Pen>>>,
     subjects: Vec<Arc<str>>,
     served_by: Vec<HeaderValue>,
     why_fixed: Vec<Option<HeaderValue>>,
@@ -47,6 +49,7 @@ impl Snapshot {
     pub fn following(config: Config, before: Option<&Self>) -> Self {
         let (standings, reached) = (standings(&config, before), reached(&config, before));
         let places = places(&config, before);
+        let pens = pens(&config, before);
         let table = Table::new(
             config
                 .routes
@@ -65,6 +68,7 @@ impl Snapshot {
             standings,
             places,
             reached,
+            pens,
             subjects: Vec::new(),
             served_by,
             why_fixed: Vec::new(),
@@ -118,6 +122,30 @@ impl Snapshot {
     /// How far a module's data has come on the side of an upstream.
     pub fn reached(&self, module: usize, upstream: usize) -> &Reached {
         &self.reached[module][usize::from(upstream != self.monolith)]
+    }
+
+    /// What is known of a module's pen, if it is handed over.
+    pub fn pen(&self, module: usize) -> Option<&Arc<Pen>> {
+        self.pens[module].as_ref()
+    }
+
+    /// All pens.
+    pub fn pens(&self) -> impl Iterator<Item = &Arc<Pen>> {
+        self.pens.iter().flatten()
+    }
+
+    /// Who holds a module's data: the holder of its pen, or whom the file names.
+    pub fn owner(&self, module: usize) -> Owner {
+        let known = self.pens[module].as_ref().and_then(|pen| pen.holder());
+        known.unwrap_or(self.config.modules[module].writes)
+    }
+
+    /// The upstream that holds a module's data.
+    pub fn owner_upstream(&self, module: usize) -> usize {
+        match (self.owner(module), self.config.modules[module].service) {
+            (Owner::Service, Some(service)) => service,
+            _ => self.monolith,
+        }
     }
 
     /// What evidence about a route is about, as a hash: what it matches, how it is compared, who answers. Its mode and its
@@ -201,6 +229,20 @@ fn places(config: &Config, before: Option<&Snapshot>) -> Vec<Places> {
     };
     let upstreams = config.upstreams.iter();
     upstreams.map(|upstream| Places::new(upstream, known)).collect()
+}
+
+/// What was known of the pen of each module that stays and is asked for it at the same places.
+fn pens(config: &Config, before: Option<&Snapshot>) -> Vec<Option<Arc<Pen>>> {
+    let pens = config.modules.iter().map(|module| {
+        let settings = module.handover.as_ref()?;
+        let known = before.and_then(|before| {
+            before
+                .pens()
+                .find(|pen| pen.module == module.name && pen.settings == *settings)
+        });
+        Some(known.map_or_else(|| Arc::new(Pen::new(&module.name, settings)), Arc::clone))
+    });
+    pens.collect()
 }
 
 /// How far the data of each module that stays had come.

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod demo;
+pub mod history;
 pub mod load;
 pub mod postgres;
 pub mod process;

@@ -171,6 +171,11 @@ impl Till {
         format!("http://127.0.0.1:{}", self.ports[0])
     }
 
+    /// The shop's database, as programs know it.
+    pub fn database(&self) -> &str {
+        self.data.url()
+    }
+
     /// What everything lies in.
     pub fn folder(&self) -> &Path {
         self.folder.path()

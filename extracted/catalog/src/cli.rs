@@ -10,7 +10,7 @@ use chassis::health::Readiness;
 use clap::{Args, Parser, Subcommand};
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use crate::config::{self, Settings};
+use crate::config::{self, Settings, Writes};
 use crate::load::{self, Load};
 use crate::{Catalog, MIGRATIONS, routes};
 
@@ -108,12 +108,34 @@ fn serve(settings: &Settings) -> Result<(), Failed> {
         if let Some(obstacle) = readiness.obstacle().await {
             tracing::warn!(%obstacle, "not ready");
         }
-        let catalog = Data::new(Catalog::new(db, settings.writes));
+        // The pen decides where there is one; the setting is for a service that takes part in no hand-over.
+        let writes = if settings.handover.is_some() {
+            Writes::Accept
+        } else {
+            settings.writes
+        };
+        let catalog = Data::new(Catalog::new(db, writes));
+        let addresses = match &settings.handover {
+            Some(settings) => handover::start(settings, &[catalog.handed_over()]).await?,
+            None => Vec::new(),
+        };
+        let beside: Vec<_> = addresses
+            .into_iter()
+            .map(|address| ("handover", address))
+            .collect();
         let app = move |config: &mut ServiceConfig<'_>| {
             config.app_data(verifier.clone()).app_data(catalog.clone());
             routes(config);
         };
-        chassis::server::run("catalog", &settings.listen, &settings.server, readiness, app).await?;
+        chassis::server::run(
+            "catalog",
+            &settings.listen,
+            &settings.server,
+            readiness,
+            &beside,
+            app,
+        )
+        .await?;
         Ok(())
     })
 }

@@ -38,6 +38,8 @@ pub struct Settings {
     pub pool: PoolSettings,
     /// Sessions.
     pub auth: Auth,
+    /// How the catalog is handed over; without it, it is not.
+    pub handover: Option<handover::settings::Settings>,
 }
 
 /// Whether this process changes products. While the monolith owns them, it must not.

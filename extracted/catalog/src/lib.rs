@@ -7,6 +7,7 @@
 
 pub mod cli;
 pub mod config;
+mod follow;
 mod http;
 mod load;
 mod model;
@@ -15,8 +16,11 @@ mod schema;
 mod store;
 mod words;
 
-use chassis::db::{self, Db, Migrations};
+use std::sync::Arc;
+
+use chassis::db::{self, Conn, Db, Migrations};
 use diesel_migrations::EmbeddedMigrations;
+use handover::gate::{Gate, NotHere};
 
 pub use http::routes;
 
@@ -47,6 +51,15 @@ pub enum Error {
         /// The version it is at.
         current: i64,
     },
+    /// An idempotency key came with another body.
+    #[error("the key was used with another body")]
+    KeyReused,
+    /// The rows are still being copied here.
+    #[error("the catalog is being copied to this service; ask the monolith")]
+    Copying,
+    /// Another process has the right to write.
+    #[error(transparent)]
+    NotHere(#[from] NotHere),
     /// The database failed.
     #[error("catalog database")]
     Database(#[from] db::Error),
@@ -58,12 +71,37 @@ chassis::database_failure!(Error);
 #[derive(Clone, Debug)]
 pub struct Catalog {
     db: Db,
+    gate: Gate,
     writes: Writes,
 }
 
 impl Catalog {
-    /// A catalog on this database, which takes or refuses writes.
+    /// A catalog on this database, which takes or refuses writes. Where the pen is installed, it decides.
     pub fn new(db: Db, writes: Writes) -> Self {
-        Self { db, writes }
+        Self {
+            gate: Gate::new(db.clone(), follow::MODULE),
+            db,
+            writes,
+        }
+    }
+
+    /// The catalog as it is handed over.
+    pub fn handed_over(&self) -> handover::Module {
+        handover::Module {
+            gate: self.gate.clone(),
+            store: Arc::new(follow::Rows),
+        }
+    }
+
+    /// Runs work that reads, unless the rows are still on their way here.
+    async fn read<T, F>(&self, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Conn) -> Result<T, Error> + Send + 'static,
+    {
+        if !self.gate.standing().may_answer() {
+            return Err(Error::Copying);
+        }
+        self.db.read(work).await
     }
 }

@@ -25,7 +25,8 @@ diesel::table! {
 }
 
 diesel::table! {
-    price_history (product_id, seq) {
+    price_history (id) {
+        id -> BigInt,
         product_id -> BigInt,
         seq -> BigInt,
         amount -> BigInt,
@@ -39,6 +40,18 @@ diesel::table! {
     product_search (rowid) {
         rowid -> BigInt,
         words -> Text,
+    }
+}
+
+diesel::table! {
+    catalog_keys (scope, key) {
+        scope -> Text,
+        key -> Text,
+        body_hash -> Text,
+        location -> Text,
+        etag -> Text,
+        body -> Text,
+        created_at -> Timestamp,
     }
 }
 

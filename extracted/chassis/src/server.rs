@@ -53,12 +53,14 @@ impl Default for ServerSettings {
 }
 
 /// Serves `routes` at `listen` until SIGTERM or SIGINT, then drains. Prints `listening <name>=<address>` on standard
-/// output once the port is bound, so that whoever asked for port 0 learns which it is.
+/// output once the port is bound, so that whoever asked for port 0 learns which it is; `beside` are the ports that the process
+/// has bound already, for the same line.
 pub async fn run<F>(
     name: &str,
     listen: &str,
     settings: &ServerSettings,
     readiness: Readiness,
+    beside: &[(&str, SocketAddr)],
     routes: F,
 ) -> io::Result<()>
 where
@@ -88,7 +90,7 @@ where
     .disable_signals()
     .bind(listen)
     .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {listen}: {error}")))?;
-    announce(name, &server.addrs());
+    announce(name, &server.addrs(), beside);
     let server = server.run();
     let handle = server.handle();
     tokio::spawn(async move {
@@ -121,10 +123,14 @@ where
 }
 
 #[expect(clippy::print_stdout, reason = "the one line a harness or script reads")]
-fn announce(name: &str, addresses: &[SocketAddr]) {
+fn announce(name: &str, addresses: &[SocketAddr], beside: &[(&str, SocketAddr)]) {
+    let beside: String = beside
+        .iter()
+        .map(|(name, address)| format!(" {name}={address}"))
+        .collect();
     for address in addresses {
-        tracing::info!(%address, "listening");
-        println!("listening {name}={address}");
+        tracing::info!(%address, beside, "listening");
+        println!("listening {name}={address}{beside}");
     }
 }
 

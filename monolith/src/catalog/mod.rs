@@ -1,11 +1,12 @@
 //! The catalog: what the shop sells, under which category, at which price, now and before.
 //!
-//! Owns `products`, `categories`, `price_history`. Other modules ask through [`Catalog`] alone; they never join to its
+//! Owns `products`, `categories`, `price_history`, `catalog_keys`. Other modules ask through [`Catalog`] alone; they never join to its
 //! tables. This port has two adapters, `local` and `remote`, and the flag `catalog` says which one answers: that is
 //! branch by abstraction (Newman, *Monolith to Microservices*, chapter 4), and what makes the catalog extractable.
 //! The routes in `http.rs` always speak for this database; which of the two sides a client reaches is the router's affair.
 
 mod export;
+mod handed_over;
 mod http;
 mod local;
 mod model;
@@ -14,8 +15,10 @@ mod schema;
 mod store;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use chassis::db::{self, Conn, Db};
+use handover::gate::{Gate, NotHere};
 
 use crate::config::CatalogService;
 use crate::flags::{Adapter, LiveFlags};
@@ -70,6 +73,12 @@ pub enum Error {
         /// The version it is at.
         current: i64,
     },
+    /// An idempotency key came with another body.
+    #[error("the key was used with another body")]
+    KeyReused,
+    /// Another process has the right to write.
+    #[error(transparent)]
+    NotHere(#[from] NotHere),
     /// The catalog service did not answer.
     #[error("the catalog service does not answer")]
     Remote(#[source] reqwest::Error),
@@ -87,6 +96,7 @@ chassis::database_failure!(Error);
 #[derive(Clone, Debug)]
 pub struct Catalog {
     db: Db,
+    gate: Gate,
     local: Local,
     remote: Remote,
     flags: LiveFlags,
@@ -97,10 +107,19 @@ impl Catalog {
     pub fn new(db: Db, service: &CatalogService, flags: LiveFlags) -> reqwest::Result<Self> {
         Ok(Self {
             local: Local::new(db.clone()),
+            gate: Gate::new(db.clone(), handed_over::MODULE),
             remote: Remote::new(service)?,
             db,
             flags,
         })
+    }
+
+    /// The catalog as it is handed over to its service.
+    pub fn handed_over(&self) -> handover::Module {
+        handover::Module {
+            gate: self.gate.clone(),
+            store: Arc::new(handed_over::ROWS),
+        }
     }
 
     /// The products with these SKUs, by SKU; unknown ones are left out. At most 100 at once.

@@ -36,6 +36,18 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    catalog_keys (scope, key) {
+        scope -> Text,
+        key -> Text,
+        body_hash -> Text,
+        location -> Text,
+        etag -> Text,
+        body -> Text,
+        created_at -> Timestamp,
+    }
+}
+
 diesel::joinable!(products -> categories (category_id));
 diesel::joinable!(price_history -> products (product_id));
 diesel::allow_tables_to_appear_in_same_query!(categories, products, price_history);

@@ -240,21 +240,27 @@ fn command(request: &HttpRequest, body: WishBody) -> Result<Command, Problem> {
         let detail = format!("give a reason of at most {REASON_CHARS} characters");
         return Err(Problem::field(StatusCode::UNPROCESSABLE_ENTITY, "reason", detail));
     }
-    let claimed = request
-        .headers()
-        .get(ACTOR)
-        .map(|value| String::from_utf8_lossy(value.as_bytes()));
     Ok(Command {
         wish: wish(body.wish)?,
-        actor: actor(claimed.as_deref()),
+        actor: actor(request),
         reason: body.reason,
         force: body.force,
         expected: body.expected,
     })
 }
 
+/// Who asks, as the audit log has it.
+pub(super) fn actor(request: &HttpRequest) -> String {
+    let claimed = request.headers().get(ACTOR);
+    claimed_actor(
+        claimed
+            .map(|value| String::from_utf8_lossy(value.as_bytes()))
+            .as_deref(),
+    )
+}
+
 /// `cli:ann@desk` stays, anything else is `api:` and what was claimed.
-fn actor(claimed: Option<&str>) -> String {
+fn claimed_actor(claimed: Option<&str>) -> String {
     let clean: String = claimed
         .unwrap_or_default()
         .chars()
@@ -323,9 +329,9 @@ mod tests {
             (Some("deploy\nbot"), "api:deploybot"),
         ];
         for (claimed, told) in cases {
-            assert_eq!(actor(claimed), told, "{claimed:?}");
+            assert_eq!(claimed_actor(claimed), told, "{claimed:?}");
         }
-        assert_eq!(actor(Some(&"x".repeat(5000))).len(), 4 + ACTOR_CHARS);
+        assert_eq!(claimed_actor(Some(&"x".repeat(5000))).len(), 4 + ACTOR_CHARS);
     }
 
     #[test]

@@ -8,7 +8,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::balance::{Asking, Change};
+use crate::balance::{Asking, Change, Place};
 use crate::events::Kind;
 use crate::forward::ask::Answer;
 use crate::forward::pool::Flight;
@@ -25,6 +25,8 @@ pub(crate) fn choose(
     avoid: Option<usize>,
 ) -> Option<Flight> {
     if !plan.upstream().has_several() {
+        // The upstream that was asked before may have had more.
+        plan.place = Place::default();
         return None;
     }
     let (places, addresses) = (

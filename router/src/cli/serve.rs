@@ -15,7 +15,6 @@ use super::{ConfigFile, load, say, tell};
 use crate::admin::token::Token;
 use crate::config::{Config, Settings};
 use crate::evidence::Evidence;
-use crate::handover;
 use crate::operations::beside;
 use crate::server::Bound;
 use crate::shadow;
@@ -24,6 +23,7 @@ use crate::signals::Signals;
 use crate::snapshot::Snapshot;
 use crate::spans;
 use crate::state::State;
+use crate::takeover;
 
 /// Run the router.
 ///
@@ -121,7 +121,7 @@ impl Serve {
         let file = &self.file.config;
         let bound = match self.takeover {
             true => {
-                let path = handover::path(settings.edge.handover_socket.as_deref(), file);
+                let path = takeover::path(settings.edge.handover_socket.as_deref(), file);
                 Bound::take_over(settings, &path)
             }
             false => Bound::bind(settings),

@@ -12,6 +12,7 @@ use toml::de::DeValue;
 
 use super::comparison::{self, Comparison, OfRoute};
 use super::edge::{Edge, read_edge};
+use super::handover::{self, Handover};
 use super::policy::{self, Fallback, Shadow};
 use super::reader::{At, Reader, Section, closest};
 use super::telemetry::{self, Telemetry};
@@ -52,6 +53,7 @@ pub(super) struct ModuleEntry {
     pub(super) service: Option<At<String>>,
     pub(super) writes: Owner,
     pub(super) auto: bool,
+    pub(super) handover: Option<Handover>,
     pub(super) routes: Vec<RouteEntry>,
 }
 
@@ -245,6 +247,7 @@ fn read_modules(reader: &Reader<'_>, section: &Section<'_>) -> Vec<ModuleEntry> 
         });
         let writes = judged(reader, section.text("writes"), values::owner);
         let auto = section.flag("auto").is_some_and(|auto| auto.value);
+        let handover = handover::read(reader, section.section("handover"));
         let routes = section
             .tables("routes")
             .into_iter()
@@ -256,6 +259,7 @@ fn read_modules(reader: &Reader<'_>, section: &Section<'_>) -> Vec<ModuleEntry> 
             service,
             writes: writes.map_or(Owner::Monolith, |writes| writes.value),
             auto,
+            handover,
             routes,
         })
     });

@@ -10,6 +10,7 @@ mod comparison;
 mod document;
 mod edge;
 mod fault;
+mod handover;
 mod policy;
 mod reader;
 pub mod reference;
@@ -29,6 +30,7 @@ use sha2::{Digest, Sha256};
 
 pub use edge::{Edge, Rate, Tls};
 pub use fault::{Fault, Refused};
+pub use handover::Handover;
 pub use policy::{Fallback, Shadow};
 pub(crate) use reader::distance;
 pub use source::{read_aside, read_plain};
@@ -137,6 +139,8 @@ pub struct Module {
     pub writes: Owner,
     /// Whether its routes are promoted and taken back without being asked.
     pub auto: bool,
+    /// How its data is handed over, if it is: who accepts writes is then told by the pen.
+    pub handover: Option<Handover>,
 }
 
 /// Who holds a module's data.
@@ -206,6 +210,11 @@ impl Config {
         let reader = reader::Reader::new(text);
         let config = document::read(&reader).and_then(|document| rules::check(&reader, document, hash));
         reader.finish(file, config)
+    }
+
+    /// Whether a route changes the data of this module.
+    pub fn is_write_of(&self, route: &Route, module: &str) -> bool {
+        self.modules[route.module].name == module && route.rule.methods.unsafe_one().is_some()
     }
 
     /// Index of the upstream that serves everything that no route moves.

@@ -100,7 +100,20 @@ pub const SECTIONS: &[SectionKeys] = &[
             key("service", "upstream", None, "The upstream that takes it over. Without it its routes can only be in mode `monolith`."),
             key("writes", "`monolith` or `service`", Some("\"monolith\""), "Who accepts writes, and so holds the data that the other side follows."),
             key("auto", "`true` or `false`", Some("false"), "Whether its routes are promoted on their certificates and taken back on a breach without being asked."),
+            key("handover", "section", None, "Where its two sides are asked for the pen; who accepts writes is then the pen's affair, and `writes` only says where to begin."),
             key("routes", "list of sections", None, "Its routes."),
+        ],
+    },
+    SectionKeys {
+        head: "[modules.NAME.handover]",
+        about: "How the module's data is handed over between the monolith and the service, and back. See *The hand-over protocol*.",
+        keys: &[
+            key("monolith", "URL", None, "Where the monolith serves the protocol; must be there."),
+            key("service", "URL", None, "Where the service does; must be there."),
+            key("token_file", "file", Some("\"handover-token\""), "The file with the token that both sides know. A relative path means beside the config file."),
+            key("hold", "duration", Some("\"2s\""), "How long a write may wait while nobody may write."),
+            key("hold_requests", "1 to 1000000", Some("1000"), "How many writes may wait."),
+            key("replay_bytes", "size", Some("\"256KiB\""), "The longest body that is kept, so that a write can be sent to the holder after the other side has refused it."),
         ],
     },
     SectionKeys {

@@ -112,6 +112,7 @@ fn check_module(reader: &Reader<'_>, entry: &ModuleEntry, known: &[&str]) -> Mod
         service,
         writes: entry.writes,
         auto: entry.auto,
+        handover: entry.handover.clone(),
     }
 }
 
@@ -208,14 +209,16 @@ fn check_conditions(
     let Some(method) = unsafe_method else { return };
     let (condition, remedy) = match mode {
         Mode::Monolith => return,
-        Mode::Service if module.writes == Owner::Service => return,
+        // Where there is a pen, the file only says where to begin.
+        Mode::Service if module.writes == Owner::Service || module.handover.is_some() => return,
         Mode::Service => (
             format!(
                 "the service does not accept the writes of module {}",
                 module.name.value
             ),
             format!(
-                "hand the data over first and say writes = \"service\" in [modules.{}], or match GET only",
+                "hand the data over first and say writes = \"service\" in [modules.{0}] (or add [modules.{0}.handover], and the pen decides), \
+                 or match GET only",
                 module.name.value
             ),
         ),

@@ -178,7 +178,7 @@ pub(super) fn ejection(reader: &Reader<'_>, section: Option<Section<'_>>) -> Eje
 }
 
 /// Reads the URL of a server.
-fn address(text: &str) -> Result<Address, Complaint> {
+pub(super) fn address(text: &str) -> Result<Address, Complaint> {
     let complain = |why: String| (why, "write such as \"http://127.0.0.1:8100\"".to_owned());
     let url = Url::parse(text).map_err(|error| complain(format!("\"{text}\" is not a URL: {error}")))?;
     if url.scheme() != "http" {

@@ -32,7 +32,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use self::ask::{Answer, Asking, Breach};
-use self::body::{Progress, RequestBody};
+use self::body::Progress;
 use self::link::{ConnectError, Link};
 use self::pool::{Flight, Pool, Shelf};
 use self::send::Outbound;
@@ -147,10 +147,7 @@ impl Forwarder {
         settings: &Settings,
         limit: Duration,
     ) -> Result<Answer, Failure> {
-        let progress = match &outbound.body {
-            RequestBody::Client(body) => Some(Rc::clone(body.progress())),
-            RequestBody::Empty => None,
-        };
+        let progress = outbound.body.progress();
         let patience = settings.connect_timeout.min(limit);
         let mut attempt = 1;
         loop {

@@ -138,6 +138,15 @@ fn rule(snapshot: &Snapshot, decision: &Decision, asked: &Asked<'_>) -> String {
                 "the client has written at {position}, which the other side is not known to have"
             );
         }
+        Some(Overruled::Holder(epoch)) => {
+            return format!(
+                "who may write is told by the pen, whatever the mode: this side has it in epoch {epoch}"
+            );
+        }
+        Some(Overruled::NotFollowing) => {
+            return "the other side does not follow the holder of the data yet, so it cannot answer"
+                .to_owned();
+        }
     }
     match &decision.rule {
         Rule::Canary {

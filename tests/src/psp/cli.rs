@@ -86,6 +86,7 @@ async fn serve(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
         &cli.listen,
         &settings,
         Readiness::new(db, MIGRATIONS),
+        &[],
         move |config| {
             config.app_data(books.clone());
             config.app_data(faults.clone());

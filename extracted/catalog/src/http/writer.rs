@@ -28,6 +28,14 @@ impl Writer {
     pub(super) fn require_staff(&self) -> Result<(), Problem> {
         self.0.require_staff()
     }
+
+    /// Whose idempotency keys these are, in the words of the monolith: keys travel.
+    pub(super) fn scope(&self) -> String {
+        match self.0.customer() {
+            Some(customer) => format!("customer {customer}"),
+            None => format!("staff {}", self.0.0.sub),
+        }
+    }
 }
 
 impl FromRequest for Writer {

@@ -4,7 +4,8 @@
 //! else. Reading is here, writing in `write`, the bulk load in `bulk`, the full-text index in `search`.
 
 pub(crate) mod bulk;
-mod search;
+pub(crate) mod keys;
+pub(crate) mod search;
 #[cfg(test)]
 mod tests;
 mod write;

@@ -31,7 +31,7 @@ pub(super) fn condition(conn: &Conn, search: &Search) -> Condition {
 }
 
 /// Puts products into the index, in place of what it had of them.
-pub(super) fn put(conn: &mut Conn, entries: &[(i64, String)]) -> QueryResult<()> {
+pub(crate) fn put(conn: &mut Conn, entries: &[(i64, String)]) -> QueryResult<()> {
     match conn {
         Conn::Sqlite(conn) => entries.iter().try_for_each(|(id, words)| {
             diesel::replace_into(product_search::table)
@@ -57,7 +57,7 @@ pub(super) fn put(conn: &mut Conn, entries: &[(i64, String)]) -> QueryResult<()>
 }
 
 /// Takes products out of the index.
-pub(super) fn remove(conn: &mut Conn, ids: &[i64]) -> QueryResult<()> {
+pub(crate) fn remove(conn: &mut Conn, ids: &[i64]) -> QueryResult<()> {
     match conn {
         Conn::Sqlite(conn) => ids.iter().try_for_each(|id| {
             diesel::delete(product_search::table.find(id))

@@ -1,6 +1,7 @@
 //! Brings a schema up to date, and tells whether it is.
 
 use diesel::connection::SimpleConnection;
+use diesel::{RunQueryDsl, SqliteConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness};
 
 use super::{Conn, Db, Error};
@@ -29,7 +30,7 @@ impl Db {
         let mut conn = self.connect()?;
         match &mut *conn {
             // The write lock is taken first, or two processes would both see the same migrations missing.
-            Conn::Sqlite(conn) => conn.immediate_transaction(|conn| run(conn, (migrations.sqlite)())),
+            Conn::Sqlite(conn) => sqlite(conn, (migrations.sqlite)()),
             Conn::Postgres(conn) => {
                 conn.batch_execute(&format!("SELECT pg_advisory_lock({LOCK})"))?;
                 let ran = run(conn, (migrations.postgres)());
@@ -49,6 +50,32 @@ impl Db {
             .map(|pending| !pending)
             .map_err(|error| Error::Migration(error.to_string()))
     }
+}
+
+/// With foreign keys looked at in the end and not meanwhile: SQLite changes a table by making another in its place, and dropping the
+/// old one would take along what refers to it (sqlite.org, *Making Other Kinds Of Table Schema Changes*).
+fn sqlite(conn: &mut SqliteConnection, migrations: EmbeddedMigrations) -> Result<Vec<String>, Error> {
+    conn.batch_execute("PRAGMA foreign_keys = OFF")?;
+    let ran = conn.immediate_transaction(|conn| {
+        let ran = run(conn, migrations)?;
+        let broken: Vec<Broken> =
+            diesel::sql_query("SELECT \"table\" AS of FROM pragma_foreign_key_check").load(conn)?;
+        match broken.first() {
+            None => Ok(ran),
+            Some(Broken { of }) => Err(Error::Migration(format!(
+                "a row of `{of}` would refer to nothing"
+            ))),
+        }
+    });
+    conn.batch_execute("PRAGMA foreign_keys = ON")?;
+    ran
+}
+
+/// A row that refers to nothing.
+#[derive(diesel::QueryableByName)]
+struct Broken {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    of: String,
 }
 
 fn run<C, B>(conn: &mut C, migrations: EmbeddedMigrations) -> Result<Vec<String>, Error>

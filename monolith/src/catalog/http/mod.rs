@@ -4,15 +4,19 @@
 mod conditional;
 mod types;
 
-use actix_web::http::header;
-use actix_web::{HttpRequest, HttpResponse, delete, get, post, put, web};
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, delete, get, post, put, web};
 use chassis::auth::Identity;
-use chassis::extract::{Json, Path, Query};
+use chassis::extract::{Json, JsonBytes, Path, Query, idempotency_key};
 use chassis::page::{Page, PageQuery};
 use chassis::problem::Problem;
+use handover::gate::Written;
+use handover::wire::{DATA_POSITION, Position};
+use sha2::{Digest, Sha256};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::model::NewProduct;
+use super::store::keys::{FirstAnswer, Key};
 use super::{Catalog, Error, export, store};
 use conditional::{etag, expected, lists};
 use types::{Category, CreateProduct, ListProducts, Product, ReplaceProduct, SetPrice, filter};
@@ -51,8 +55,10 @@ async fn list_products(
     Ok(HttpResponse::Ok().json(page))
 }
 
-/// Add a product.
-#[utoipa::path(tag = "catalog", request_body = CreateProduct, security(("session" = [])), responses(
+/// Add a product. The same `Idempotency-Key` with the same body gives the first answer again and adds nothing, for 24 hours; a create that
+/// was refused keeps no key.
+#[utoipa::path(tag = "catalog", params(("Idempotency-Key" = Option<String>, Header)), request_body = CreateProduct,
+    security(("session" = [])), responses(
     (status = 201, body = Product, headers(("ETag" = String), ("Location" = String))),
     (status = 400, description = "The body cannot be read", body = Problem, content_type = "application/problem+json"),
     (status = 401, description = "No session", body = Problem, content_type = "application/problem+json"),
@@ -64,19 +70,79 @@ async fn list_products(
 async fn create_product(
     catalog: web::Data<Catalog>,
     identity: Identity,
-    Json(body): Json<CreateProduct>,
+    request: HttpRequest,
+    JsonBytes(body, bytes): JsonBytes<CreateProduct>,
 ) -> Result<HttpResponse, Problem> {
     identity.require_staff()?;
+    let key = idempotency_key(&request)?.map(|key| Key {
+        scope: scope(&identity),
+        key,
+        body_hash: hex::encode(Sha256::digest(&bytes)),
+    });
     let (sku, new) = body.split();
-    let created = catalog
-        .db
-        .write(move |conn| store::create(conn, &sku, &new))
-        .await?;
-    let location = format!("/api/products/{}", created.sku.replace(' ', "%20"));
-    Ok(HttpResponse::Created()
-        .insert_header((header::LOCATION, location))
-        .insert_header((header::ETAG, etag(created.version)))
-        .json(Product::from(created)))
+    let create = move |conn: &mut _| match key
+        .as_ref()
+        .map(|key| store::keys::claim(conn, key))
+        .transpose()?
+        .flatten()
+    {
+        Some(first) => Ok::<_, Error>((first, true)),
+        None => {
+            let answer = first_answer(store::create(conn, &sku, &new)?)?;
+            key.iter()
+                .try_for_each(|key| store::keys::keep(conn, key, &answer))?;
+            Ok((answer, false))
+        }
+    };
+    let Written {
+        value: (first, is_again),
+        position,
+    } = catalog.gate.write(create).await?;
+    let mut answer = HttpResponse::Created();
+    answer
+        .insert_header((header::LOCATION, first.location))
+        .insert_header((header::ETAG, first.etag));
+    if is_again {
+        answer.insert_header(("idempotency-replayed", "true"));
+    }
+    positioned(&mut answer, position);
+    Ok(answer.content_type("application/json").body(first.body))
+}
+
+/// What a create answers, as it is kept.
+fn first_answer(created: super::model::Product) -> Result<FirstAnswer, Error> {
+    let (location, etag) = (
+        format!("/api/products/{}", created.sku.replace(' ', "%20")),
+        etag(created.version),
+    );
+    let body = serde_json::to_string(&Product::from(created)).map_err(|error| {
+        chassis::db::Error::from(diesel::result::Error::SerializationError(Box::new(error)))
+    })?;
+    Ok(FirstAnswer { location, etag, body })
+}
+
+/// Whose idempotency keys these are.
+fn scope(identity: &Identity) -> String {
+    match identity.customer() {
+        Some(customer) => format!("customer {customer}"),
+        None => format!("staff {}", identity.0.sub),
+    }
+}
+
+/// Says where a write stands in the history of the module's data, if that is known.
+fn positioned(answer: &mut HttpResponseBuilder, position: Option<Position>) {
+    if let Some(position) = position {
+        answer.insert_header((DATA_POSITION, position.to_string()));
+    }
+}
+
+/// The answer to a change of a product.
+fn written(changed: Written<super::model::Product>) -> HttpResponse {
+    let mut answer = HttpResponse::Ok();
+    positioned(&mut answer, changed.position);
+    answer
+        .insert_header((header::ETAG, etag(changed.value.version)))
+        .json(Product::from(changed.value))
 }
 
 /// Get a product.
@@ -130,13 +196,11 @@ async fn replace_product(
     identity.require_staff()?;
     let expected = expected(request.headers());
     let new = NewProduct::from(body);
-    let product = catalog
-        .db
+    let changed = catalog
+        .gate
         .write(move |conn| store::replace(conn, &sku, &new, &expected))
         .await?;
-    Ok(HttpResponse::Ok()
-        .insert_header((header::ETAG, etag(product.version)))
-        .json(Product::from(product)))
+    Ok(written(changed))
 }
 
 /// Delete a product.
@@ -157,11 +221,13 @@ async fn delete_product(
 ) -> Result<HttpResponse, Problem> {
     identity.require_staff()?;
     let expected = expected(request.headers());
-    catalog
-        .db
+    let deleted = catalog
+        .gate
         .write(move |conn| store::delete(conn, &sku, &expected))
         .await?;
-    Ok(HttpResponse::NoContent().finish())
+    let mut answer = HttpResponse::NoContent();
+    positioned(&mut answer, deleted.position);
+    Ok(answer.finish())
 }
 
 /// Change the price of a product; the old one goes into its price history.
@@ -185,13 +251,11 @@ async fn set_price(
 ) -> Result<HttpResponse, Problem> {
     identity.require_staff()?;
     let expected = expected(request.headers());
-    let product = catalog
-        .db
+    let changed = catalog
+        .gate
         .write(move |conn| store::set_price(conn, &sku, &price, &expected))
         .await?;
-    Ok(HttpResponse::Ok()
-        .insert_header((header::ETAG, etag(product.version)))
-        .json(Product::from(product)))
+    Ok(written(changed))
 }
 
 /// List the categories that hold products, by slug.
@@ -223,6 +287,14 @@ impl From<Error> for Problem {
                 tracing::warn!(error = ?error, "the catalog service cannot be used");
                 Self::unavailable("The catalog service does not answer.", 1)
             }
+            Error::KeyReused => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency-key-reused",
+                "The key stands for something else",
+            )
+            .detail(error.to_string())
+            .field("Idempotency-Key", "was used with another body"),
+            Error::NotHere(not_here) => not_here.into(),
             Error::Database(error) => error.into(),
         }
     }

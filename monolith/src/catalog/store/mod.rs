@@ -2,6 +2,7 @@
 
 pub(crate) mod history;
 pub(crate) mod import;
+pub(crate) mod keys;
 
 use chassis::db::Conn;
 use chassis::time::now;

@@ -1,0 +1,171 @@
+//! The one transaction in which rows and cursor move together.
+//!
+//! Whatever was asked of the source is thrown away if this side holds the pen by now, or if the cursor is no longer the one from
+//! before the question: that is what makes the copy right beside a running feed, and two followers by mistake harmless.
+
+use std::collections::HashSet;
+
+use chassis::db::Conn;
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+
+use super::record::{self, Follow};
+use crate::feed;
+use crate::row::{Key, Row};
+use crate::store::{Range, Store};
+use crate::table::Table;
+use crate::wire::{Change, Snapshot};
+use crate::{Error, Names, pen};
+
+#[derive(QueryableByName)]
+struct Counted {
+    #[diesel(sql_type = BigInt)]
+    n: i64,
+}
+
+/// Runs `work` as a follower's, and leaves `next` as the follower's row. Says whether it was done: not if anything moved
+/// since `before` was read.
+pub(crate) fn as_follower(
+    conn: &mut Conn,
+    names: &Names,
+    before: &Follow,
+    next: &Follow,
+    work: impl FnOnce(&mut Conn) -> Result<(), Error>,
+) -> Result<bool, Error> {
+    if !is_still_elsewhere(conn, names)? || !take(conn, names, before)? {
+        return Ok(false);
+    }
+    pen::mark(conn, names)?;
+    work(conn)?;
+    pen::unmark(conn, names)?;
+    record::put(conn, names, next)?;
+    Ok(true)
+}
+
+/// Whether the other side holds the pen, and will until this transaction ends.
+fn is_still_elsewhere(conn: &mut Conn, names: &Names) -> Result<bool, Error> {
+    let share = if matches!(conn, Conn::Postgres(_)) {
+        " FOR SHARE"
+    } else {
+        ""
+    };
+    let query = format!(
+        "SELECT CAST(1 AS BIGINT) AS n FROM {} WHERE holder <> side AND state = 'held'{share}",
+        names.pen
+    );
+    let found: Option<Counted> = diesel::sql_query(query).get_result(conn).optional()?;
+    Ok(found.is_some_and(|found| found.n == 1))
+}
+
+/// Locks the follower's row, if it is still as it was.
+fn take(conn: &mut Conn, names: &Names, before: &Follow) -> Result<bool, Error> {
+    let query = format!(
+        "UPDATE {} SET cursor = cursor WHERE cursor = $1 AND feed = $2 AND epoch = $3 AND phase = $4 \
+         AND coalesce(copy_key, '') = $5 AND coalesce(copy_table, '') = $6",
+        names.follow
+    );
+    let taken = diesel::sql_query(query)
+        .bind::<Text, _>(&before.cursor)
+        .bind::<Text, _>(before.feed.to_string())
+        .bind::<BigInt, _>(before.epoch.cast_signed())
+        .bind::<Text, _>(before.phase.word())
+        .bind::<Text, _>(before.copy_key.as_ref().map(Key::text).unwrap_or_default())
+        .bind::<Text, _>(before.copy_table.clone().unwrap_or_default())
+        .execute(conn)?;
+    Ok(taken == 1)
+}
+
+/// Replaces a range of a table by the rows of the source.
+pub(crate) fn replace(
+    conn: &mut Conn,
+    store: &dyn Store,
+    table: &Table,
+    after: Option<&Key>,
+    snapshot: &Snapshot,
+) -> Result<(), Error> {
+    let keep: HashSet<Key> = snapshot.rows.iter().filter_map(|row| table.key_of(row)).collect();
+    if keep.len() != snapshot.rows.len() {
+        return Err(Error::Malformed(format!(
+            "rows of `{}` lack a key, or have one twice",
+            table.name
+        )));
+    }
+    let mut range = Range {
+        after: after.cloned(),
+        through: snapshot.through.clone(),
+    };
+    loop {
+        let here = store.page(conn, table, &range, 1000)?;
+        let strangers: Vec<Key> = here
+            .iter()
+            .filter_map(|row| table.key_of(row))
+            .filter(|key| !keep.contains(key))
+            .collect();
+        if !strangers.is_empty() {
+            store.remove(conn, table, &strangers)?;
+        }
+        match here.last().and_then(|row| table.key_of(row)) {
+            Some(last) if here.len() == 1000 => range.after = Some(last),
+            _ => break,
+        }
+    }
+    put(conn, store, table, &snapshot.rows)
+}
+
+/// Makes the changed rows what they are at the source: deletions children first, then the others parents first.
+pub(crate) fn changes(conn: &mut Conn, store: &dyn Store, changes: &[Change]) -> Result<(), Error> {
+    if let Some(unknown) = changes
+        .iter()
+        .find(|change| feed::table(store, &change.table).is_err())
+    {
+        return Err(Error::Malformed(format!(
+            "the feed has a table `{}`, and this side has not",
+            unknown.table
+        )));
+    }
+    for table in store.tables().iter().rev() {
+        let gone: Vec<Key> = of(changes, table)
+            .filter(|change| change.row.is_none())
+            .map(|change| change.key.clone())
+            .collect();
+        for keys in gone.chunks(1000) {
+            store.remove(conn, table, keys)?;
+        }
+    }
+    for table in store.tables() {
+        let rows: Vec<Row> = of(changes, table)
+            .filter_map(|change| change.row.clone())
+            .collect();
+        put(conn, store, table, &rows)?;
+    }
+    Ok(())
+}
+
+fn of<'c>(changes: &'c [Change], table: &Table) -> impl Iterator<Item = &'c Change> {
+    let name = table.name;
+    changes.iter().filter(move |change| change.table == name)
+}
+
+fn put(conn: &mut Conn, store: &dyn Store, table: &Table, rows: &[Row]) -> Result<(), Error> {
+    for rows in rows.chunks(1000) {
+        store.put(conn, table, rows)?;
+    }
+    Ok(())
+}
+
+/// The first change that does not fit after those before it. For naming it: the caller takes everything back.
+pub(crate) fn first_misfit(
+    conn: &mut Conn,
+    store: &dyn Store,
+    list: &[Change],
+) -> Result<Option<Change>, Error> {
+    for change in list {
+        conn.batch_execute("SAVEPOINT one")?;
+        if changes(conn, store, std::slice::from_ref(change)).is_err() {
+            return Ok(Some(change.clone()));
+        }
+        conn.batch_execute("RELEASE SAVEPOINT one")?;
+    }
+    Ok(None)
+}

@@ -1,0 +1,14 @@
+//! Following the other side: a copy, then its feed, then every change as it comes.
+//!
+//! `record` is the row that says how far this side has come, kept beside the module's tables; `apply` the one transaction in
+//! which rows and cursor move together; `commands` what the protocol can ask of a follower; `worker` the task that goes on by
+//! itself.
+
+pub(crate) mod apply;
+pub(crate) mod commands;
+pub(crate) mod record;
+mod repair;
+mod worker;
+
+pub(crate) use repair::repair;
+pub(crate) use worker::Worker;

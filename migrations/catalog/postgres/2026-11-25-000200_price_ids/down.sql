@@ -1,0 +1,1 @@
+ALTER TABLE price_history DROP COLUMN id;

@@ -1,0 +1,131 @@
+-- The pen of the module catalog and the feed of its changes. Generated: see `handover::ddl`.
+CREATE TABLE pen_catalog (
+  side       TEXT PRIMARY KEY NOT NULL,
+  holder     TEXT NOT NULL,
+  epoch      BIGINT NOT NULL CHECK (epoch >= 1),
+  state      TEXT NOT NULL CHECK (state IN ('held', 'fenced', 'granted')),
+  pass       TEXT,
+  position   TEXT,
+  feed       TEXT NOT NULL,
+  feed_start TEXT,
+  expires_at TEXT,
+  since      TEXT NOT NULL,
+  sequences  TEXT
+);
+CREATE UNIQUE INDEX pen_catalog_is_one_row ON pen_catalog ((1));
+CREATE TABLE outbox_catalog (
+  seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  xid XID8 NOT NULL DEFAULT pg_current_xact_id(),
+  tbl TEXT NOT NULL,
+  key TEXT NOT NULL
+);
+CREATE INDEX outbox_catalog_by_transaction ON outbox_catalog (xid);
+CREATE TABLE follow_catalog (
+  source      TEXT PRIMARY KEY NOT NULL,
+  feed        TEXT NOT NULL,
+  epoch       BIGINT NOT NULL,
+  cursor      TEXT NOT NULL,
+  phase       TEXT NOT NULL CHECK (phase IN ('copying', 'catching-up', 'following', 'parked', 'sealed')),
+  reached     TEXT,
+  copy_table  TEXT,
+  copy_key    TEXT,
+  copied_rows BIGINT NOT NULL DEFAULT 0,
+  parked      TEXT
+);
+CREATE TABLE followers_catalog (
+  side    TEXT PRIMARY KEY NOT NULL,
+  cursor  TEXT NOT NULL,
+  seen_at TEXT NOT NULL
+);
+CREATE FUNCTION guard_catalog() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE pen pen_catalog%ROWTYPE;
+BEGIN
+  IF current_setting('banyan.follower', true) = 'catalog' THEN RETURN NULL; END IF;
+  SELECT * INTO pen FROM pen_catalog FOR SHARE;
+  IF NOT FOUND OR (pen.holder = pen.side AND pen.state = 'held') THEN RETURN NULL; END IF;
+  RAISE EXCEPTION 'the pen of catalog is not here: % in epoch %, %', pen.holder, pen.epoch, pen.state
+    USING ERRCODE = 'BP421', CONSTRAINT = 'pen',
+          DETAIL = json_build_object('holder', pen.holder, 'epoch', pen.epoch, 'state', pen.state)::text;
+END $$;
+-- No row trigger fires for TRUNCATE, so its rows would stay at the follower for ever.
+CREATE FUNCTION refuse_truncate_catalog() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF current_setting('banyan.follower', true) = 'catalog' OR NOT EXISTS (SELECT FROM pen_catalog) THEN RETURN NULL; END IF;
+  RAISE EXCEPTION 'TRUNCATE cannot be followed by the other side; use DELETE';
+END $$;
+CREATE TRIGGER a_guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON categories
+  FOR EACH STATEMENT EXECUTE FUNCTION guard_catalog();
+CREATE TRIGGER b_no_truncate BEFORE TRUNCATE ON categories
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate_catalog();
+CREATE FUNCTION capture_catalog_categories() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF current_setting('banyan.follower', true) = 'catalog' OR NOT EXISTS (SELECT FROM pen_catalog) THEN RETURN NULL; END IF;
+  IF TG_OP <> 'INSERT' THEN
+    INSERT INTO outbox_catalog (tbl, key) VALUES ('categories', json_build_array(OLD.id::text)::jsonb::text);
+  END IF;
+  IF TG_OP = 'INSERT' OR (TG_OP = 'UPDATE' AND (OLD.id IS DISTINCT FROM NEW.id)) THEN
+    INSERT INTO outbox_catalog (tbl, key) VALUES ('categories', json_build_array(NEW.id::text)::jsonb::text);
+  END IF;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER z_capture AFTER INSERT OR UPDATE OR DELETE ON categories
+  FOR EACH ROW EXECUTE FUNCTION capture_catalog_categories();
+-- ALWAYS, or session_replication_role = replica would pass them.
+ALTER TABLE categories ENABLE ALWAYS TRIGGER a_guard, ENABLE ALWAYS TRIGGER b_no_truncate, ENABLE ALWAYS TRIGGER z_capture;
+CREATE TRIGGER a_guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON products
+  FOR EACH STATEMENT EXECUTE FUNCTION guard_catalog();
+CREATE TRIGGER b_no_truncate BEFORE TRUNCATE ON products
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate_catalog();
+CREATE FUNCTION capture_catalog_products() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF current_setting('banyan.follower', true) = 'catalog' OR NOT EXISTS (SELECT FROM pen_catalog) THEN RETURN NULL; END IF;
+  IF TG_OP <> 'INSERT' THEN
+    INSERT INTO outbox_catalog (tbl, key) VALUES ('products', json_build_array(OLD.id::text)::jsonb::text);
+  END IF;
+  IF TG_OP = 'INSERT' OR (TG_OP = 'UPDATE' AND (OLD.id IS DISTINCT FROM NEW.id)) THEN
+    INSERT INTO outbox_catalog (tbl, key) VALUES ('products', json_build_array(NEW.id::text)::jsonb::text);
+  END IF;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER z_capture AFTER INSERT OR UPDATE OR DELETE ON products
+  FOR EACH ROW EXECUTE FUNCTION capture_catalog_products();
+-- ALWAYS, or session_replication_role = replica would pass them.
+ALTER TABLE products ENABLE ALWAYS TRIGGER a_guard, ENABLE ALWAYS TRIGGER b_no_truncate, ENABLE ALWAYS TRIGGER z_capture;
+CREATE TRIGGER a_guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON price_history
+  FOR EACH STATEMENT EXECUTE FUNCTION guard_catalog();
+CREATE TRIGGER b_no_truncate BEFORE TRUNCATE ON price_history
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate_catalog();
+CREATE FUNCTION capture_catalog_price_history() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF current_setting('banyan.follower', true) = 'catalog' OR NOT EXISTS (SELECT FROM pen_catalog) THEN RETURN NULL; END IF;
+  IF TG_OP <> 'INSERT' THEN
+    INSERT INTO outbox_catalog (tbl, key) VALUES ('price_history', json_build_array(OLD.id::text)::jsonb::text);
+  END IF;
+  IF TG_OP = 'INSERT' OR (TG_OP = 'UPDATE' AND (OLD.id IS DISTINCT FROM NEW.id)) THEN
+    INSERT INTO outbox_catalog (tbl, key) VALUES ('price_history', json_build_array(NEW.id::text)::jsonb::text);
+  END IF;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER z_capture AFTER INSERT OR UPDATE OR DELETE ON price_history
+  FOR EACH ROW EXECUTE FUNCTION capture_catalog_price_history();
+-- ALWAYS, or session_replication_role = replica would pass them.
+ALTER TABLE price_history ENABLE ALWAYS TRIGGER a_guard, ENABLE ALWAYS TRIGGER b_no_truncate, ENABLE ALWAYS TRIGGER z_capture;
+CREATE TRIGGER a_guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON catalog_keys
+  FOR EACH STATEMENT EXECUTE FUNCTION guard_catalog();
+CREATE TRIGGER b_no_truncate BEFORE TRUNCATE ON catalog_keys
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate_catalog();
+CREATE FUNCTION capture_catalog_catalog_keys() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF current_setting('banyan.follower', true) = 'catalog' OR NOT EXISTS (SELECT FROM pen_catalog) THEN RETURN NULL; END IF;
+  IF TG_OP <> 'INSERT' THEN
+    INSERT INTO outbox_catalog (tbl, key) VALUES ('catalog_keys', json_build_array(OLD.scope::text, OLD.key::text)::jsonb::text);
+  END IF;
+  IF TG_OP = 'INSERT' OR (TG_OP = 'UPDATE' AND (OLD.scope IS DISTINCT FROM NEW.scope OR OLD.key IS DISTINCT FROM NEW.key)) THEN
+    INSERT INTO outbox_catalog (tbl, key) VALUES ('catalog_keys', json_build_array(NEW.scope::text, NEW.key::text)::jsonb::text);
+  END IF;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER z_capture AFTER INSERT OR UPDATE OR DELETE ON catalog_keys
+  FOR EACH ROW EXECUTE FUNCTION capture_catalog_catalog_keys();
+-- ALWAYS, or session_replication_role = replica would pass them.
+ALTER TABLE catalog_keys ENABLE ALWAYS TRIGGER a_guard, ENABLE ALWAYS TRIGGER b_no_truncate, ENABLE ALWAYS TRIGGER z_capture;

@@ -1,0 +1,172 @@
+//! The copy, the feed, and what stands in their way.
+
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use chassis::db::Conn;
+use diesel::connection::SimpleConnection;
+use handover::wire::{Phase, Retention};
+
+use crate::sides::Pair;
+
+/// A copy beside writers, then every change; awkward values arrive as they are.
+pub(crate) fn copies_and_follows(pair: &Pair) -> anyhow::Result<()> {
+    // What the follower had before came from elsewhere.
+    pair.service
+        .rogue("INSERT INTO things (id, sku, note) VALUES (5, 'X-3', 'a stranger')")?;
+    let rows: Vec<String> = (1..=2500)
+        .map(|n| format!("({n}, 'X-{n}', 'note {n}')"))
+        .collect();
+    pair.monolith.rogue(&format!(
+        "INSERT INTO things (id, sku, note) VALUES {}",
+        rows.join(", ")
+    ))?;
+    pair.monolith
+        .rogue("INSERT INTO parts (thing_id, amount) SELECT id, id * 3 FROM things")?;
+    pair.link()?;
+    pair.copy(false)?;
+    for n in 0..100 {
+        pair.monolith.write(
+            pair,
+            &format!("UPDATE things SET note = 'changed {n}' WHERE id = {}", 1 + n * 24),
+        )?;
+        pair.monolith.write(
+            pair,
+            &format!("INSERT INTO things (id, sku) VALUES ({}, 'NEW-{n}')", 10_000 + n),
+        )?;
+        pair.monolith.write(
+            pair,
+            &format!("INSERT INTO parts (thing_id, amount) VALUES ({}, 1)", 10_000 + n),
+        )?;
+        pair.monolith.write(
+            pair,
+            &format!("DELETE FROM parts WHERE thing_id = {}", 2 + n * 24),
+        )?;
+    }
+    pair.until("the service follows", || {
+        Ok((pair.phase()? == Some(Phase::Following)).then_some(()))
+    })?;
+    pair.until_equal()?;
+    let awkward = "INSERT INTO things (id, sku, note, made_at, good) VALUES \
+        (20001, 'Ümlaut ☕', 'it''s \"quoted\" \\ and / and \t tab', '2026-11-25 06:17:51', TRUE), \
+        (20002, '', '', '2026-11-25 06:17:51.120', FALSE), \
+        (9223372036854775807, 'max', NULL, '2026-11-25 06:17:51.000120', NULL), \
+        (-9223372036854775808, 'min', 'null', '0001-01-01 00:00:00', NULL)";
+    let last = pair
+        .monolith
+        .write(pair, awkward)?
+        .position
+        .context("a position")?;
+    pair.monolith.write(
+        pair,
+        "INSERT INTO pairs VALUES ('b', 2, 'x'), ('B', 10, NULL), ('ä', -1, 'y')",
+    )?;
+    pair.until_equal()?;
+    let status = pair.ask(pair.service.side.status_at(last, Duration::from_secs(10)))?;
+    ensure!(
+        status.follow.is_some_and(|follow| follow.reached >= Some(last)),
+        "{last} is not said to be reached"
+    );
+    Ok(())
+}
+
+/// A transaction that took its number early and commits late. SQLite has one writer, so there it is only a long one.
+pub(crate) fn late_commit(pair: &Pair) -> anyhow::Result<()> {
+    pair.monolith
+        .rogue("INSERT INTO things (id, sku, note) VALUES (1, 'A', 'a'), (2, 'B', 'b')")?;
+    pair.follow()?;
+    let mut late = pair.monolith.db.connect()?;
+    let postgres = matches!(&*late, Conn::Postgres(_));
+    late.batch_execute(if postgres { "BEGIN" } else { "BEGIN IMMEDIATE" })?;
+    late.batch_execute("UPDATE things SET note = 'late' WHERE id = 1")?;
+    if postgres {
+        for n in 0..20 {
+            pair.monolith.write(
+                pair,
+                &format!("UPDATE things SET note = 'early {n}' WHERE id = 2"),
+            )?;
+        }
+        pair.until("the early changes have arrived", || {
+            Ok((pair.service.rows()?["things"][1]["note"] == "early 19").then_some(()))
+        })?;
+    }
+    late.batch_execute("COMMIT")?;
+    drop(late);
+    pair.until_equal()?;
+    ensure!(
+        pair.service.rows()?["things"][0]["note"] == "late",
+        "{:?}",
+        pair.service.rows()?
+    );
+    Ok(())
+}
+
+/// Two rows exchange a unique value by way of a third one: however the pages are cut, both arrive.
+pub(crate) fn swap(pair: &Pair) -> anyhow::Result<()> {
+    pair.monolith
+        .rogue("INSERT INTO things (id, sku) VALUES (1, 'A'), (2, 'B')")?;
+    pair.follow()?;
+    let swap = "UPDATE things SET sku = 'free' WHERE id = 1; UPDATE things SET sku = 'A' WHERE id = 2; \
+        DELETE FROM things WHERE id = 1; INSERT INTO things (id, sku) VALUES (3, 'B')";
+    pair.monolith.rogue(&format!("BEGIN; {swap}; COMMIT"))?;
+    pair.until_equal()
+}
+
+/// A row that this side's schema does not allow stops the link, is named, and is skipped by nobody; mended, a copy goes through.
+pub(crate) fn poison(pair: &Pair) -> anyhow::Result<()> {
+    let refuse = if matches!(&*pair.service.db.connect()?, Conn::Postgres(_)) {
+        "ALTER TABLE things ADD CONSTRAINT no_poison CHECK (note <> 'poison')"
+    } else {
+        "CREATE TRIGGER no_poison BEFORE INSERT ON things WHEN NEW.note = 'poison' BEGIN SELECT RAISE(ABORT, 'no_poison'); END"
+    };
+    pair.monolith
+        .rogue("INSERT INTO things (id, sku) VALUES (1, 'A'), (2, 'B')")?;
+    pair.follow()?;
+    pair.service.rogue(refuse)?;
+    pair.monolith.rogue("BEGIN; UPDATE things SET note = 'fine' WHERE id = 1; UPDATE things SET note = 'poison' WHERE id = 2; COMMIT")?;
+    let parked = pair.until("the change is parked", || {
+        Ok(pair.status()?.follow.and_then(|follow| follow.parked))
+    })?;
+    ensure!(parked.table.as_deref() == Some("things"), "{parked:?}");
+    ensure!(
+        parked.key.as_ref().is_some_and(|key| key.0 == ["2"]),
+        "{parked:?}"
+    );
+    ensure!(parked.error.contains("no_poison"), "{parked:?}");
+    ensure!(
+        pair.service.rows()?["things"][0]["note"].is_null(),
+        "half of a transaction was applied"
+    );
+    pair.monolith
+        .rogue("UPDATE things SET note = 'mended' WHERE id = 2")?;
+    pair.copy(true)?;
+    pair.until("the service follows", || {
+        Ok((pair.phase()? == Some(Phase::Following)).then_some(()))
+    })?;
+    pair.until_equal()
+}
+
+/// A follower that was forgotten learns it, and copies anew when it is told to.
+pub(crate) fn floor(pair: &Pair) -> anyhow::Result<()> {
+    pair.monolith
+        .rogue("INSERT INTO things (id, sku) VALUES (1, 'A')")?;
+    pair.follow()?;
+    pair.ask(pair.monolith.side.retention(&Retention {
+        forget: Some("things".to_owned()),
+        new_feed: false,
+    }))?;
+    pair.monolith
+        .write(pair, "INSERT INTO things (id, sku) VALUES (2, 'B')")?;
+    let parked = pair.until("the follower says so", || {
+        Ok(pair.status()?.follow.and_then(|follow| follow.parked))
+    })?;
+    ensure!(
+        parked.error.contains("forgotten") && parked.error.contains("again"),
+        "{parked:?}"
+    );
+    pair.copy(true)?;
+    pair.until("the service follows", || {
+        Ok((pair.phase()? == Some(Phase::Following)).then_some(()))
+    })?;
+    pair.until_equal()
+}
