@@ -95,6 +95,10 @@ pub(crate) async fn ask(worker: &Worker, plan: &mut Plan, question: Question<'_>
     if let Some(pen) = plan.pen() {
         return Box::pin(pen::write::ask(worker, plan, question, &pen)).await;
     }
+    if let Some(pen) = plan.unknown_pen() {
+        pen.until_known().await;
+        plan.send_to_holder(&pen);
+    }
     let limit = plan.settings().response_timeout;
     let falls_back = plan.may_fall_back && question.caution == Caution::Repeatable;
     if falls_back || plan.upstream().has_several() {

@@ -170,6 +170,7 @@ fn serve(snapshot: &Snapshot, route: &Route, asked: &Asked<'_>) -> (usize, Rule)
     match route.mode {
         Mode::Monolith | Mode::Shadow => (snapshot.monolith, Rule::Fixed),
         Mode::Service => (service, Rule::Fixed),
+        Mode::ByOwner => (snapshot.owner_upstream(route.module), Rule::Fixed),
         Mode::Canary(percent) => {
             let threshold = percent.threshold();
             let (bucket, missing) = match sticky_key(&route.sticky, asked.headers) {

@@ -203,7 +203,19 @@ impl Plan {
             .cloned()
     }
 
-    /// Sends a write to whoever holds the pen by now.
+    /// The pen of a route that goes where the data is, if nobody has said yet where that is.
+    pub fn unknown_pen(&self) -> Option<Arc<Pen>> {
+        let route = &self.snapshot.config.routes[self.decision.route?];
+        if route.mode != Mode::ByOwner {
+            return None;
+        }
+        self.snapshot
+            .pen(route.module)
+            .filter(|pen| pen.holder().is_none())
+            .cloned()
+    }
+
+    /// Sends a request to whoever holds the pen by now.
     pub fn send_to_holder(&mut self, pen: &Pen) {
         let Some(route) = self.decision.route else { return };
         let holder = self

@@ -91,7 +91,7 @@ impl Snapshot {
         let routes = self.config.routes.iter().enumerate();
         let reasons = routes.map(|(index, route)| match route.mode {
             Mode::Canary(_) => None,
-            Mode::Monolith | Mode::Shadow | Mode::Service => {
+            Mode::Monolith | Mode::Shadow | Mode::Service | Mode::ByOwner => {
                 header(&self.monolith_for(Some(index), Rule::Fixed).why(self))
             }
         });

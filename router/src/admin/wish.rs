@@ -83,6 +83,9 @@ pub enum ModeWord {
     Canary,
     /// The service serves.
     Service,
+    /// Whoever holds the data serves.
+    #[serde(rename = "by-owner")]
+    ByOwner,
 }
 
 /// Which routes go back; exactly one of the three.
@@ -310,6 +313,7 @@ impl SetMode {
             (ModeWord::Monolith, None) => Ok(Mode::Monolith),
             (ModeWord::Shadow, None) => Ok(Mode::Shadow),
             (ModeWord::Service, None) => Ok(Mode::Service),
+            (ModeWord::ByOwner, None) => Ok(Mode::ByOwner),
         }
     }
 }

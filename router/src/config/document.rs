@@ -285,7 +285,10 @@ fn read_route(reader: &Reader<'_>, section: Section<'_>) -> RouteEntry {
         "match",
         "say what it matches, such as match = \"GET /api/products/{sku}\"",
     );
-    let mode = section.required("mode", "say who serves it: monolith, shadow, canary or service");
+    let mode = section.required(
+        "mode",
+        "say who serves it: monolith, shadow, canary, service or by-owner",
+    );
     let percent = section.number("percent").map(|text| {
         let (key, span) = (text.key.clone(), text.span.clone());
         let value = judged(reader, Some(text), Percent::parse).map(|percent| percent.value);

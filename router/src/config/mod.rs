@@ -188,6 +188,8 @@ pub enum Mode {
     Canary(Percent),
     /// The module's service.
     Service,
+    /// Whoever holds the module's data.
+    ByOwner,
 }
 
 impl Config {
@@ -231,7 +233,7 @@ impl Mode {
     pub fn percent(self) -> Option<Percent> {
         match self {
             Mode::Canary(percent) => Some(percent),
-            Mode::Monolith | Mode::Shadow | Mode::Service => None,
+            Mode::Monolith | Mode::Shadow | Mode::Service | Mode::ByOwner => None,
         }
     }
 
@@ -241,6 +243,7 @@ impl Mode {
             Mode::Monolith => "monolith",
             Mode::Shadow => "shadow",
             Mode::Service => "service",
+            Mode::ByOwner => "by-owner",
             Mode::Canary(_) => "canary",
         }
     }

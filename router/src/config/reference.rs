@@ -122,7 +122,7 @@ pub const SECTIONS: &[SectionKeys] = &[
         keys: &[
             key("name", "name", None, "Its name, unique in the file; must be there."),
             key("match", "methods and path", None, "Such as `GET,HEAD /api/products/{sku}`; `*` is any method, `{*rest}` all that is left of the path. Must be there."),
-            key("mode", "mode", None, "Who serves it: `monolith`, `shadow`, `canary` or `service`; must be there."),
+            key("mode", "mode", None, "Who serves it: `monolith`, `shadow`, `canary`, `service` or `by-owner`, which is whoever holds the module's data; must be there."),
             key("percent", "0 to 100", None, "The share of clients that a canary sends to the service."),
             key("sticky", "`header:NAME`, `cookie:NAME` or `client`", Some("\"client\""), "What keeps a client on its side of a canary."),
             key("host", "host", None, "The host it applies to: `shop.example.com`, or `*.example.com`. Without it, every host."),

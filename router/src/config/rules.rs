@@ -208,7 +208,7 @@ fn check_conditions(
         .and_then(|rule| rule.value.methods.unsafe_one());
     let Some(method) = unsafe_method else { return };
     let (condition, remedy) = match mode {
-        Mode::Monolith => return,
+        Mode::Monolith | Mode::ByOwner => return,
         // Where there is a pen, the file only says where to begin.
         Mode::Service if module.writes == Owner::Service || module.handover.is_some() => return,
         Mode::Service => (

@@ -134,13 +134,10 @@ pub(super) fn mode(word: &str) -> Result<super::document::ModeOf, Complaint> {
         "service" => Ok(|_| Mode::Service),
         "shadow" => Ok(|_| Mode::Shadow),
         "canary" => Ok(Mode::Canary),
-        "by-owner" => Err((
-            format!("mode \"{word}\" is not in this version of banyan"),
-            "use monolith, shadow, canary or service".to_owned(),
-        )),
+        "by-owner" => Ok(|_| Mode::ByOwner),
         _ => Err((
             format!("unknown mode \"{word}\""),
-            "use monolith, shadow, canary or service".to_owned(),
+            "use monolith, shadow, canary, service or by-owner".to_owned(),
         )),
     }
 }

@@ -146,6 +146,19 @@ impl Pen {
         self.moved.notify_waiters();
     }
 
+    /// Waits until a side has said who holds the pen; after a start nobody has yet. In vain, the file says where to begin.
+    pub async fn until_known(&self) {
+        let deadline = Instant::now() + self.settings.hold;
+        while self.holder().is_none() && Instant::now() < deadline {
+            let moved = self.moved.notified();
+            if self.holder().is_some() {
+                return;
+            }
+            self.look.notify_one();
+            let _ = tokio::time::timeout(Duration::from_millis(50), moved).await;
+        }
+    }
+
     /// Waits until somebody may write.
     pub async fn until_free(&self, patience: Duration) -> Result<(), Denied> {
         if !self.is_held() {

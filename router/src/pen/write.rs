@@ -29,6 +29,7 @@ pub(crate) async fn ask(worker: &Worker, plan: &mut Plan, question: Question<'_>
     let limit = plan.settings().response_timeout;
     let began = Instant::now();
     let mut body = Some(keep(body, pen.settings.replay_bytes).await?);
+    pen.until_known().await;
     loop {
         let patience = pen.settings.hold.min(limit.saturating_sub(began.elapsed()));
         pen.until_free(patience)

@@ -81,7 +81,7 @@ fn trial(name: &str, database: &Database, work: Work) -> Trial {
     let (named, ignored) = (format!("{}::{name}", database.name()), !database.is_there());
     let database = database.clone();
     let run = move || {
-        let mut world = World::open(&database, "mode = \"monolith\"")?;
+        let mut world = World::open(&database)?;
         work(&mut world).map_err(|error| Failed::from(format!("{error:#}\n{}", world.logs())))
     };
     Trial::test(named, run).with_ignored_flag(ignored)

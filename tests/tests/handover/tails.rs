@@ -348,6 +348,8 @@ pub(crate) fn behind_the_floor(world: &mut World) -> anyhow::Result<()> {
 /// Somebody writes past the process whose pen it is not: the database refuses, on either side.
 pub(crate) fn rogue_write(world: &mut World) -> anyhow::Result<()> {
     create(world, "A")?;
+    // A trigger of SQLite's looks at rows, so there must be some.
+    world.ask(&["handover", "catalog", "--until", "copy", "--json"])?;
     let rogue = |side: Process| rows::execute(world, side, "UPDATE products SET name = 'rogue'");
     ensure!(rogue(Process::Catalog).is_err(), "the follower was written to");
     to(world, "service")?;

@@ -49,8 +49,9 @@ pub(super) enum Process {
 }
 
 impl World {
-    /// Starts all three. Reads go to the monolith at first, or a share of them to the service.
-    pub(super) fn open(database: &Database, reads: &str) -> anyhow::Result<Self> {
+    /// Starts all three. Every route of the catalog is served by whoever holds its data, so that one order of writes must explain what
+    /// all clients see.
+    pub(super) fn open(database: &Database) -> anyhow::Result<Self> {
         let ports = Ports {
             catalog: free_port()?,
             monolith_handover: free_port()?,
@@ -68,7 +69,7 @@ impl World {
             catalog_data,
             ports,
         };
-        std::fs::write(world.file(), world.config(reads))?;
+        std::fs::write(world.file(), world.config())?;
         world.start(Process::Catalog)?;
         world.start(Process::Router)?;
         Ok(world)
@@ -254,30 +255,30 @@ impl World {
         self.till.folder().join("banyan.toml")
     }
 
-    fn config(&self, reads: &str) -> String {
+    fn config(&self) -> String {
         let ports = self.ports;
         let route = |name: &str, rule: &str, mode: &str| {
             format!("[[modules.catalog.routes]]\nname = \"{name}\"\nmatch = \"{rule}\"\n{mode}\n\n")
         };
         let routes = [
-            route("list-products", "GET /api/products", reads),
-            route("get-product", "GET /api/products/{sku}", reads),
-            route("list-categories", "GET /api/categories", reads),
-            route("create-product", "POST /api/products", "mode = \"monolith\""),
+            route("list-products", "GET /api/products", "mode = \"by-owner\""),
+            route("get-product", "GET /api/products/{sku}", "mode = \"by-owner\""),
+            route("list-categories", "GET /api/categories", "mode = \"by-owner\""),
+            route("create-product", "POST /api/products", "mode = \"by-owner\""),
             route(
                 "replace-product",
                 "PUT /api/products/{sku}",
-                "mode = \"monolith\"",
+                "mode = \"by-owner\"",
             ),
             route(
                 "set-price",
                 "PUT /api/products/{sku}/price",
-                "mode = \"monolith\"",
+                "mode = \"by-owner\"",
             ),
             route(
                 "delete-product",
                 "DELETE /api/products/{sku}",
-                "mode = \"monolith\"",
+                "mode = \"by-owner\"",
             ),
         ];
         format!(

@@ -86,8 +86,9 @@ impl Handover {
             return Ok(ExitCode::SUCCESS);
         }
         let mut pass = self.pass(&remote, &sides, &both);
-        let ended = self.go(&mut pass, both)?;
-        Ok(self.tell_end(&pass, &ended))
+        let ended = self.go(&mut pass, both);
+        pass.close_journal();
+        Ok(self.tell_end(&pass, &ended?))
     }
 
     fn pass<'r>(&'r self, remote: &'r Remote, sides: &'r Sides, both: &Both) -> Pass<'r> {
@@ -108,6 +109,7 @@ impl Handover {
             quiet: self.json,
             told: Vec::new(),
             began: None,
+            journal: Vec::new(),
         }
     }
 
@@ -180,7 +182,14 @@ impl Handover {
         }
         let missing = preflight::missing(pass)?;
         if !missing.is_empty() {
-            return Ok(Ended::Held(missing));
+            // Another coordinator may have been quicker.
+            let now = pass.sides.both(&pass.remote.runtime)?;
+            let is_there = now.at(self.to).pen.is_here();
+            return Ok(if is_there {
+                Ended::There
+            } else {
+                Ended::Held(missing)
+            });
         }
         pass.note("preflight", "both sides are ready, and so is the way back");
         if self.until == Some(Step::Preflight) {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use handover::client;
 use handover::wire::{self, Pen, Position, State};
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::sides::{Both, End, Sides, failure};
@@ -33,6 +34,7 @@ pub(super) struct Pass<'r> {
     pub(super) quiet: bool,
     pub(super) told: Vec<Value>,
     pub(super) began: Option<Instant>,
+    pub(super) journal: Vec<JoinHandle<()>>,
 }
 
 impl Pass<'_> {
@@ -43,10 +45,18 @@ impl Pass<'_> {
         }
         self.told.push(json!({ "step": step, "detail": detail }));
         let entry = json!({ "pass": self.id, "step": step, "detail": detail });
-        // The journal explains; what is true stands in the sides. A router that is away must not stop a pass half-way.
+        // The journal explains; what is true stands in the sides. Nothing waits for it while writes wait, and a router that is away must
+        // not stop a pass half-way.
         let _ = self
             .remote
             .post(&["modules", self.module, "journal"], &entry, &actor(), PATIENCE);
+    }
+
+    /// Waits until the journal has everything.
+    pub(super) fn close_journal(&mut self) {
+        for written in std::mem::take(&mut self.journal) {
+            let _ = self.remote.runtime.block_on(written);
+        }
     }
 
     /// Lets writes wait at the router, so that clients notice a pause and no refusal.
@@ -225,7 +235,7 @@ impl Pass<'_> {
             End::Service => ModeWord::Service,
             End::Monolith => ModeWord::Monolith,
         };
-        for route in &self.sides.write_routes {
+        for route in &self.sides.routes_to_set {
             let wish = WishBody {
                 wish: WishFor::Set(SetMode {
                     route: route.clone(),
@@ -242,7 +252,14 @@ impl Pass<'_> {
             };
             self.remote.post(&["switch"], &wish, &actor(), PATIENCE)?;
         }
-        let routes = self.sides.write_routes.join(", ");
+        if self.sides.routes_to_set.is_empty() {
+            self.note(
+                "routes",
+                "by-owner in the file: they have followed the pen already",
+            );
+            return Ok(());
+        }
+        let routes = self.sides.routes_to_set.join(", ");
         self.note("routes", &format!("{} in the file: {routes}", self.to.word()));
         Ok(())
     }

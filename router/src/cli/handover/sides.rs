@@ -8,7 +8,7 @@ use handover::wire::Status;
 use tokio::runtime::Runtime;
 
 use crate::cli::remote::Failure;
-use crate::config::Config;
+use crate::config::{Config, Mode, Route};
 use crate::operations::beside;
 
 /// One of the two ends, as an operator calls it.
@@ -36,6 +36,8 @@ pub(super) struct Sides {
     pub(super) service: Side,
     /// The module's write routes, whose mode follows the pen.
     pub(super) write_routes: Vec<String>,
+    /// Of these, those that say by their mode who serves them; the others are by-owner, and follow by themselves.
+    pub(super) routes_to_set: Vec<String>,
 }
 
 /// Both sides' status.
@@ -68,14 +70,14 @@ impl Sides {
         let side = |name: &str, url: &str| {
             Side::new(name, url, module, token.trim()).map_err(|error| Failure::Other(error.to_string()))
         };
-        let write_routes = config
-            .routes
-            .iter()
-            .filter(|route| config.is_write_of(route, module));
+        let is_write = |route: &&Route| config.is_write_of(route, module);
+        let write_routes: Vec<&Route> = config.routes.iter().filter(is_write).collect();
+        let to_set = write_routes.iter().filter(|route| route.mode != Mode::ByOwner);
         Ok(Self {
             monolith: side("monolith", &settings.monolith)?,
             service: side("the service", &settings.service)?,
-            write_routes: write_routes.map(|route| route.name.clone()).collect(),
+            routes_to_set: to_set.map(|route| route.name.clone()).collect(),
+            write_routes: write_routes.iter().map(|route| route.name.clone()).collect(),
         })
     }
 
