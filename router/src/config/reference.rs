@@ -269,7 +269,7 @@ mod tests {
     fn file(head: &str, line: &str) -> String {
         let at = |this: &str| if this == head { line } else { "" };
         format!(
-            "[router]\n{}\n{}\n[upstreams]\nmonolith = \"http://a\"\ns = \"http://b\"\n[modules.m]\nservice = \"s\"\n{}\n\
+            "[router]\n{}\n{}\n[upstreams]\nmonolith = \"http://a\"\ns = \"http://b\"\n[modules.m]\nservice = \"s\"\n{}\n{}\n\
              [[modules.m.routes]]\nname = \"r\"\nmatch = \"GET /a\"\nmode = \"shadow\"\n{}\n[shadow]\n{}\n[compare]\n{}\n\
              [certificate]\n{}\n[promotion]\n{}\n[fallback]\n{}\n[ejection]\n{}\n[telemetry]\n{}\n",
             at("[router]"),
@@ -280,6 +280,11 @@ mod tests {
                 _ => String::new(),
             },
             at("[modules.NAME]"),
+            match head {
+                "[modules.NAME.handover]" =>
+                    format!("[modules.m.handover]\nmonolith = \"http://a\"\nservice = \"http://b\"\n{line}"),
+                _ => String::new(),
+            },
             at("[[modules.NAME.routes]]"),
             at("[shadow]"),
             at("[compare]"),
@@ -313,8 +318,8 @@ mod tests {
             config.routes.iter_mut().for_each(|route| route.line = 0);
             format!("{config:?}")
         };
-        let plain = shown(&file("", ""));
         for section in SECTIONS {
+            let plain = shown(&file(section.head, ""));
             for key in section.keys {
                 let Some(default) = key.default else { continue };
                 let said = shown(&file(section.head, &format!("{} = {default}", key.name)));
