@@ -3,10 +3,11 @@
 //! For [`crate::exchange`], [`crate::expect`] and [`crate::upgrade`], which carry it out. A plan holds the snapshot that it
 //! was made from, so a reload in the middle of a request changes nothing for it.
 
+mod copy;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_http::header::HeaderMap;
 use actix_http::{ConnectionType, Request, RequestHead, Response};
@@ -19,15 +20,14 @@ use crate::choose::{Asked, Decision, Refusal, choose};
 use crate::client;
 use crate::config::{Address, Mode, Owner, Settings, Upstream};
 use crate::form;
+use crate::forward::Caution;
 use crate::forward::body::RequestBody;
 use crate::forward::headers::outbound;
 use crate::forward::send::Outbound;
-use crate::forward::{Caution, convert};
 use crate::identity::Identity;
 use crate::origin::{Origin, Scheme};
 use crate::pen::Pen;
 use crate::problem::{Kind, Problem};
-use crate::shadow::{self, Draft};
 use crate::snapshot::Snapshot;
 use crate::spans::trace::Trace;
 use crate::standing::Standing;
@@ -310,56 +310,6 @@ impl Plan {
             is_head: self.client.is_head(),
             go_on: None,
         }
-    }
-
-    /// The head of a copy as an upstream would be sent it.
-    fn copy_for(&self, upstream: &Upstream, head: &RequestHead) -> Option<http::Request<()>> {
-        let mut request = http::Request::new(());
-        *request.method_mut() = convert::method(&head.method)?;
-        *request.uri_mut() = convert::target(&head.uri)?;
-        let fields = request.headers_mut();
-        outbound(
-            head,
-            // Which address will be asked is not known yet; it shows in the `Host` alone, if that is the upstream's own.
-            &upstream.addresses[0],
-            &self.origin,
-            &self.identity,
-            self.settings(),
-            |name, value| {
-                if let (Ok(name), Ok(value)) = (
-                    http::HeaderName::from_bytes(name.as_bytes()),
-                    http::HeaderValue::from_bytes(value),
-                ) {
-                    fields.append(name, value);
-                }
-            },
-        );
-        // Both sides are told that nobody waits for the answer.
-        fields.insert(shadow::MARK, http::HeaderValue::from_static("1"));
-        Some(request)
-    }
-
-    /// The route, if the monolith's answer to this request is one that the service's is compared with.
-    pub fn compared_route(&self) -> Option<usize> {
-        let index = self.decision.route?;
-        let route = &self.snapshot.config.routes[index];
-        let is_compared = matches!(route.mode, Mode::Shadow | Mode::Canary(_));
-        (is_compared && self.is_at_monolith() && is_safe(self.client.method.as_str())).then_some(index)
-    }
-
-    /// The heads of a copy.
-    pub fn draft(&self, route: usize, head: &RequestHead) -> Option<Draft> {
-        let config = &self.snapshot.config;
-        let service = config.modules[config.routes[route].module].service?;
-        let copy = |upstream: usize| self.copy_for(&config.upstreams[upstream], head);
-        Some(Draft {
-            route,
-            service,
-            to_service: copy(service)?,
-            to_monolith: copy(self.snapshot.monolith)?,
-            took: Duration::ZERO,
-            snapshot: Arc::clone(&self.snapshot),
-        })
     }
 
     /// Takes note of what an upstream says of itself on an answer. The answer to a write gives a cookie, by which its
