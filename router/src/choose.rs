@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use actix_http::header::{HeaderMap, HeaderValue};
 use sha2::{Digest, Sha256};
 
-use crate::config::{Mode, Owner, Route, Sticky};
+use crate::config::{Mode, Route, Sticky};
 use crate::path::{self, Reading};
 use crate::position::Position;
 use crate::snapshot::Snapshot;
@@ -57,6 +57,10 @@ pub enum Overruled {
     Tester(&'static str),
     /// The client has written something that the chosen side is not known to have yet.
     Behind(Position),
+    /// It is a write, and the pen says who may do it.
+    Holder(u64),
+    /// The chosen side does not follow the holder of the data closely enough to answer.
+    NotFollowing,
 }
 
 /// What decided.
@@ -135,8 +139,12 @@ fn overrule(
     let config = &snapshot.config;
     let module = &config.modules[route.module];
     let service = module.service?;
+    let owner = snapshot.owner_upstream(route.module);
+    let pen = snapshot.pen(route.module);
     if !is_safe(asked.method) {
-        return None;
+        // The file says where to begin, and never who may write.
+        let pen = pen.filter(|_| chosen != owner)?;
+        return Some((owner, Overruled::Holder(pen.epoch())));
     }
     let wish = config.router.tester_header.as_deref();
     let wish = wish.and_then(|name| asked.headers.get(name)?.to_str().ok());
@@ -145,12 +153,11 @@ fn overrule(
         Some("service") => return Some((service, Overruled::Tester("service"))),
         _ => {}
     }
-    let owner = match module.writes {
-        Owner::Monolith => snapshot.monolith,
-        Owner::Service => service,
-    };
     if chosen == owner {
         return None;
+    }
+    if pen.is_some_and(|pen| pen.holder().is_some() && !pen.follows()) {
+        return Some((owner, Overruled::NotFollowing));
     }
     let written = Position::wanted(asked.headers, &module.name)?;
     let is_behind = !snapshot.reached(route.module, chosen).covers(written);
@@ -163,6 +170,7 @@ fn serve(snapshot: &Snapshot, route: &Route, asked: &Asked<'_>) -> (usize, Rule)
     match route.mode {
         Mode::Monolith | Mode::Shadow => (snapshot.monolith, Rule::Fixed),
         Mode::Service => (service, Rule::Fixed),
+        Mode::ByOwner => (snapshot.owner_upstream(route.module), Rule::Fixed),
         Mode::Canary(percent) => {
             let threshold = percent.threshold();
             let (bucket, missing) = match sticky_key(&route.sticky, asked.headers) {
@@ -257,6 +265,8 @@ impl Decision {
             None => {}
             Some(Overruled::Tester(side)) => why.push_str(&format!(" asked-for={side}")),
             Some(Overruled::Behind(position)) => why.push_str(&format!(" not-yet-at={position}")),
+            Some(Overruled::Holder(epoch)) => why.push_str(&format!(" pen-epoch={epoch}")),
+            Some(Overruled::NotFollowing) => why.push_str(" other-side=not-following"),
         }
         if let Some(unusual) = self.unusual {
             why.push_str(&format!(" path={unusual}"));

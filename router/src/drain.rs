@@ -4,7 +4,7 @@
 //! `drain_delay` new connections are still taken, so that balancers can turn away in peace; then no more are; running
 //! exchanges end, and the process with them.
 //!
-//! When a successor serves ([`crate::handover`]) it is much the same, but new connections are the successor's at once, and
+//! When a successor serves ([`crate::takeover`]) it is much the same, but new connections are the successor's at once, and
 //! those that stand have a second for a last call: a client that asks within it is told on its answer to connect anew, rather than
 //! finding its connection closed while its request is on the way.
 
@@ -15,9 +15,9 @@ use actix_server::ServerHandle;
 use tokio::time::sleep;
 
 use crate::config::Settings;
-use crate::handover::Offer;
 use crate::signals::Stop;
 use crate::state::State;
+use crate::takeover::Offer;
 
 /// How long connections stand on after a takeover, so that busy clients are told by an answer.
 const LAST_CALL: Duration = Duration::from_secs(1);

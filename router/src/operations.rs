@@ -12,6 +12,7 @@ use chassis::db::{Db, Error, PoolSettings};
 use tokio::task::JoinHandle;
 
 use crate::evidence::store::Store;
+use crate::pen::watch;
 use crate::promotion::auto;
 use crate::promotion::operator::Operator;
 use crate::records::MIGRATIONS;
@@ -53,6 +54,7 @@ impl Operations {
             tokio::spawn(keep(Arc::clone(&store), Arc::clone(state))),
             tokio::spawn(auto::guard(Arc::clone(&operator))),
             tokio::spawn(auto::promote(Arc::clone(&operator))),
+            tokio::spawn(watch::follow(Arc::clone(state), file.to_owned())),
         ];
         Ok(Self {
             operator,

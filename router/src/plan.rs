@@ -3,10 +3,11 @@
 //! For [`crate::exchange`], [`crate::expect`] and [`crate::upgrade`], which carry it out. A plan holds the snapshot that it
 //! was made from, so a reload in the middle of a request changes nothing for it.
 
+mod copy;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_http::header::HeaderMap;
 use actix_http::{ConnectionType, Request, RequestHead, Response};
@@ -14,19 +15,21 @@ use bytes::BytesMut;
 use http02::header::{HOST, HeaderValue};
 use http02::{Method, Version};
 
+use crate::balance::Place;
 use crate::choose::{Asked, Decision, Refusal, choose};
 use crate::client;
-use crate::config::{Mode, Owner, Settings, Upstream};
+use crate::config::{Address, Mode, Owner, Settings, Upstream};
 use crate::form;
+use crate::forward::Caution;
 use crate::forward::body::RequestBody;
 use crate::forward::headers::outbound;
 use crate::forward::send::Outbound;
-use crate::forward::{Caution, convert};
 use crate::identity::Identity;
 use crate::origin::{Origin, Scheme};
+use crate::pen::Pen;
 use crate::problem::{Kind, Problem};
-use crate::shadow::{self, Draft};
 use crate::snapshot::Snapshot;
+use crate::spans::trace::Trace;
 use crate::standing::Standing;
 use crate::table::is_safe;
 use crate::watch::Connection;
@@ -49,6 +52,10 @@ pub struct Plan {
     pub why: HeaderValue,
     /// Whether the monolith may answer in the service's place.
     pub may_fall_back: bool,
+    /// Which of the upstream's addresses is asked.
+    pub place: Place,
+    /// Present if the request is recorded.
+    pub trace: Option<Rc<Trace>>,
     origin: Rc<Origin>,
 }
 
@@ -72,6 +79,8 @@ pub struct Refused {
     pub why: String,
     /// Its names.
     pub identity: Identity,
+    /// Present if the request is recorded.
+    pub trace: Option<Rc<Trace>>,
 }
 
 impl Refused {
@@ -81,6 +90,7 @@ impl Refused {
             problem: Problem::new(Kind::BadRequest, detail),
             why: "refused=malformed".to_owned(),
             identity: Identity::of(&HeaderMap::new()),
+            trace: None,
         }
     }
 }
@@ -117,6 +127,8 @@ impl Plan {
                     identity,
                     client,
                     why,
+                    place: Place::default(),
+                    trace: None,
                     origin,
                 })
             }
@@ -124,6 +136,7 @@ impl Plan {
                 problem,
                 why,
                 identity,
+                trace: None,
             })),
         }
     }
@@ -168,7 +181,59 @@ impl Plan {
     /// Lets the monolith answer, and says why.
     pub fn fall_back(&mut self, because: &str) {
         self.decision.upstream = self.snapshot.monolith;
-        let why = format!("{} fallback={because}", self.why.to_str().unwrap_or_default());
+        self.add_reason(&format!("fallback={because}"));
+        if let Some(trace) = &self.trace {
+            trace.fell_back();
+        }
+    }
+
+    /// Says that another address of the upstream is asked, and why.
+    pub fn go_elsewhere(&mut self, because: &str) {
+        self.add_reason(&format!("other-address={because}"));
+    }
+
+    /// The pen that this request needs, if it is a write of a module that is handed over.
+    pub fn pen(&self) -> Option<Arc<Pen>> {
+        let route = self.decision.route?;
+        if is_safe(self.client.method.as_str()) {
+            return None;
+        }
+        self.snapshot
+            .pen(self.snapshot.config.routes[route].module)
+            .cloned()
+    }
+
+    /// The pen of a route that goes where the data is, if nobody has said yet where that is.
+    pub fn unknown_pen(&self) -> Option<Arc<Pen>> {
+        let route = &self.snapshot.config.routes[self.decision.route?];
+        if route.mode != Mode::ByOwner {
+            return None;
+        }
+        self.snapshot
+            .pen(route.module)
+            .filter(|pen| pen.holder().is_none())
+            .cloned()
+    }
+
+    /// Sends a request to whoever holds the pen by now.
+    pub fn send_to_holder(&mut self, pen: &Pen) {
+        let Some(route) = self.decision.route else { return };
+        let holder = self
+            .snapshot
+            .owner_upstream(self.snapshot.config.routes[route].module);
+        if holder != self.decision.upstream {
+            self.decision.upstream = holder;
+            self.add_reason(&format!("pen-epoch={}", pen.epoch()));
+        }
+    }
+
+    /// Notes that a write was refused by the side that it went to, and is sent to the other.
+    pub fn replayed(&mut self) {
+        self.add_reason("replayed=421");
+    }
+
+    fn add_reason(&mut self, reason: &str) {
+        let why = format!("{} {reason}", self.why.to_str().unwrap_or_default());
         self.why = HeaderValue::from_str(&why).unwrap_or(HeaderValue::from_static("?"));
     }
 
@@ -185,6 +250,16 @@ impl Plan {
     /// Where it goes.
     pub fn upstream(&self) -> &Upstream {
         &self.snapshot.config.upstreams[self.decision.upstream]
+    }
+
+    /// Where exactly.
+    pub fn address(&self) -> &Address {
+        &self.upstream().addresses[self.place.index]
+    }
+
+    /// The upstream, and which of its addresses.
+    pub fn target(&self) -> (&Upstream, &Address) {
+        (self.upstream(), self.address())
     }
 
     /// The `[router]` section.
@@ -218,11 +293,12 @@ impl Plan {
                 text.extend_from_slice(part);
             }
         };
+        let names = self.trace.as_ref().map(|trace| trace.names(&self.identity));
         outbound(
             head,
-            self.upstream(),
+            self.address(),
             &self.origin,
-            &self.identity,
+            names.as_ref().unwrap_or(&self.identity),
             self.settings(),
             &mut put,
         );
@@ -234,55 +310,6 @@ impl Plan {
             is_head: self.client.is_head(),
             go_on: None,
         }
-    }
-
-    /// The head of a copy as an upstream would be sent it.
-    fn copy_for(&self, upstream: &Upstream, head: &RequestHead) -> Option<http::Request<()>> {
-        let mut request = http::Request::new(());
-        *request.method_mut() = convert::method(&head.method)?;
-        *request.uri_mut() = convert::target(&head.uri)?;
-        let fields = request.headers_mut();
-        outbound(
-            head,
-            upstream,
-            &self.origin,
-            &self.identity,
-            self.settings(),
-            |name, value| {
-                if let (Ok(name), Ok(value)) = (
-                    http::HeaderName::from_bytes(name.as_bytes()),
-                    http::HeaderValue::from_bytes(value),
-                ) {
-                    fields.append(name, value);
-                }
-            },
-        );
-        // Both sides are told that nobody waits for the answer.
-        fields.insert(shadow::MARK, http::HeaderValue::from_static("1"));
-        Some(request)
-    }
-
-    /// The route, if the monolith's answer to this request is one that the service's is compared with.
-    pub fn compared_route(&self) -> Option<usize> {
-        let index = self.decision.route?;
-        let route = &self.snapshot.config.routes[index];
-        let is_compared = matches!(route.mode, Mode::Shadow | Mode::Canary(_));
-        (is_compared && self.is_at_monolith() && is_safe(self.client.method.as_str())).then_some(index)
-    }
-
-    /// The heads of a copy.
-    pub fn draft(&self, route: usize, head: &RequestHead) -> Option<Draft> {
-        let config = &self.snapshot.config;
-        let service = config.modules[config.routes[route].module].service?;
-        let copy = |upstream: usize| self.copy_for(&config.upstreams[upstream], head);
-        Some(Draft {
-            route,
-            service,
-            to_service: copy(service)?,
-            to_monolith: copy(self.snapshot.monolith)?,
-            took: Duration::ZERO,
-            snapshot: Arc::clone(&self.snapshot),
-        })
     }
 
     /// Takes note of what an upstream says of itself on an answer. The answer to a write gives a cookie, by which its
@@ -307,7 +334,7 @@ fn may_fall_back(snapshot: &Snapshot, decision: &Decision, method: &str) -> bool
     };
     decision.upstream != snapshot.monolith
         && route.fallback
-        && snapshot.config.modules[route.module].writes == Owner::Monolith
+        && snapshot.owner(route.module) == Owner::Monolith
         && is_safe(method)
 }
 

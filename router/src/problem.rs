@@ -33,6 +33,8 @@ pub enum Kind {
     BadGateway,
     /// The upstream did not answer in time.
     GatewayTimeout,
+    /// The data is on its way to another owner.
+    HandedOver,
 }
 
 /// One problem.
@@ -169,6 +171,11 @@ impl Kind {
                 "urn:banyan:router:gateway-timeout",
                 "The upstream did not answer in time",
                 StatusCode::GATEWAY_TIMEOUT,
+            ),
+            Self::HandedOver => (
+                "urn:banyan:router:handed-over",
+                "The data is being handed over",
+                StatusCode::SERVICE_UNAVAILABLE,
             ),
         }
     }

@@ -8,20 +8,23 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::admin::token::Token;
 use crate::config::Settings;
-use crate::handover::{self, Offer, Ports, Predecessor};
 use crate::operations::Operations;
 use crate::signals::Signals;
 use crate::state::State;
+use crate::takeover::{self, Offer, Ports, Predecessor};
 use crate::tls::{Certificates, TlsError};
 use crate::{admin, clients, drain, reload};
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4096;
+/// How long the end of the process waits for the collector to take the last spans.
+const LAST_SPANS: Duration = Duration::from_secs(3);
 
 /// The ports, bound but not served yet.
 #[derive(Debug)]
@@ -72,7 +75,7 @@ impl Bound {
     /// serves. Ports that are configured otherwise by now are bound anew.
     pub fn take_over(settings: &Settings, path: &Path) -> Result<Self, StartError> {
         let certificates = certificates(settings)?;
-        let taken = handover::take_over(path).map_err(|source| StartError::TakeOver {
+        let taken = takeover::take_over(path).map_err(|source| StartError::TakeOver {
             path: path.to_owned(),
             source,
         })?;
@@ -142,6 +145,7 @@ impl Bound {
         }
         let switcher = operations.operator.switcher().clone();
         let reloading = tokio::task::spawn_local(reload::follow(Arc::clone(&state), file, switcher, reload));
+        let spans = state.spans().cloned();
         let ending = drain::follow(
             (offer, stop),
             state,
@@ -158,6 +162,9 @@ impl Bound {
         }
         let ended = server.await;
         reloading.abort();
+        if let Some(spans) = spans {
+            spans.flush(LAST_SPANS).await;
+        }
         operations.stop().await;
         admin_handle.stop(false).await;
         // It has been told to stop; how it did so changes nothing any more.
@@ -173,7 +180,7 @@ fn certificates(settings: &Settings) -> Result<Option<Arc<Certificates>>, TlsErr
 
 /// Without it the router serves all the same, but cannot be taken over from.
 fn offer(ports: &Ports, settings: &Settings, file: &Path) -> Option<Offer> {
-    let path = handover::path(settings.edge.handover_socket.as_deref(), file);
+    let path = takeover::path(settings.edge.handover_socket.as_deref(), file);
     let offer = Offer::begin(ports, &path);
     offer
         .inspect_err(|error| {

@@ -8,9 +8,11 @@ use std::sync::Arc;
 use http02::header::HeaderValue;
 use sha2::{Digest, Sha256};
 
+use crate::balance::Places;
 use crate::choose::{Decision, Rule};
-use crate::config::{Config, Mode, Route};
+use crate::config::{Address, Config, Mode, Owner, Route};
 use crate::evidence::About;
+use crate::pen::Pen;
 use crate::position::{self, Position, Reached};
 use crate::standing::{BUILD, Standing};
 use crate::table::Table;
@@ -28,7 +30,9 @@ pub struct Snapshot {
     /// Index of the monolith in `config.upstreams`.
     pub monolith: usize,
     standings: Vec<Arc<Standing>>,
+    places: Vec<Places>,
     reached: Vec<Arc<[Reached; 2]>>,
+    pens: Vec<Option<Arc<Pen>>>,
     subjects: Vec<Arc<str>>,
     served_by: Vec<HeaderValue>,
     why_fixed: Vec<Option<HeaderValue>>,
@@ -44,6 +48,8 @@ impl Snapshot {
     /// Prepares a config and takes over what the snapshot before it knew of upstreams and modules that stay.
     pub fn following(config: Config, before: Option<&Self>) -> Self {
         let (standings, reached) = (standings(&config, before), reached(&config, before));
+        let places = places(&config, before);
+        let pens = pens(&config, before);
         let table = Table::new(
             config
                 .routes
@@ -60,7 +66,9 @@ impl Snapshot {
             table,
             monolith,
             standings,
+            places,
             reached,
+            pens,
             subjects: Vec::new(),
             served_by,
             why_fixed: Vec::new(),
@@ -83,7 +91,7 @@ impl Snapshot {
         let routes = self.config.routes.iter().enumerate();
         let reasons = routes.map(|(index, route)| match route.mode {
             Mode::Canary(_) => None,
-            Mode::Monolith | Mode::Shadow | Mode::Service => {
+            Mode::Monolith | Mode::Shadow | Mode::Service | Mode::ByOwner => {
                 header(&self.monolith_for(Some(index), Rule::Fixed).why(self))
             }
         });
@@ -106,9 +114,38 @@ impl Snapshot {
         &self.standings[upstream]
     }
 
+    /// How each of an upstream's addresses is doing.
+    pub fn places(&self, upstream: usize) -> &Places {
+        &self.places[upstream]
+    }
+
     /// How far a module's data has come on the side of an upstream.
     pub fn reached(&self, module: usize, upstream: usize) -> &Reached {
         &self.reached[module][usize::from(upstream != self.monolith)]
+    }
+
+    /// What is known of a module's pen, if it is handed over.
+    pub fn pen(&self, module: usize) -> Option<&Arc<Pen>> {
+        self.pens[module].as_ref()
+    }
+
+    /// All pens.
+    pub fn pens(&self) -> impl Iterator<Item = &Arc<Pen>> {
+        self.pens.iter().flatten()
+    }
+
+    /// Who holds a module's data: the holder of its pen, or whom the file names.
+    pub fn owner(&self, module: usize) -> Owner {
+        let known = self.pens[module].as_ref().and_then(|pen| pen.holder());
+        known.unwrap_or(self.config.modules[module].writes)
+    }
+
+    /// The upstream that holds a module's data.
+    pub fn owner_upstream(&self, module: usize) -> usize {
+        match (self.owner(module), self.config.modules[module].service) {
+            (Owner::Service, Some(service)) => service,
+            _ => self.monolith,
+        }
     }
 
     /// What evidence about a route is about, as a hash: what it matches, how it is compared, who answers. Its mode and its
@@ -167,17 +204,45 @@ impl Snapshot {
     }
 }
 
-/// What was known of each upstream that stays.
+/// What was known of each upstream that stays, at one of its addresses at least.
 fn standings(config: &Config, before: Option<&Snapshot>) -> Vec<Arc<Standing>> {
     let standings = config.upstreams.iter().map(|upstream| {
         let known = before.and_then(|before| {
             let mut upstreams = before.config.upstreams.iter();
-            let at = upstreams.position(|other| other.authority == upstream.authority)?;
+            let at = upstreams.position(|other| other.shares_with(upstream))?;
             Some(Arc::clone(&before.standings[at]))
         });
         known.unwrap_or_default()
     });
     standings.collect()
+}
+
+/// What was known of each address that stays.
+fn places(config: &Config, before: Option<&Snapshot>) -> Vec<Places> {
+    let known = |address: &Address| {
+        let before = before?;
+        let mut upstreams = before.config.upstreams.iter().zip(&before.places);
+        upstreams.find_map(|(upstream, places)| {
+            let index = upstream.addresses.iter().position(|known| known == address)?;
+            Some(Arc::clone(places.outlier(index)))
+        })
+    };
+    let upstreams = config.upstreams.iter();
+    upstreams.map(|upstream| Places::new(upstream, known)).collect()
+}
+
+/// What was known of the pen of each module that stays and is asked for it at the same places.
+fn pens(config: &Config, before: Option<&Snapshot>) -> Vec<Option<Arc<Pen>>> {
+    let pens = config.modules.iter().map(|module| {
+        let settings = module.handover.as_ref()?;
+        let known = before.and_then(|before| {
+            before
+                .pens()
+                .find(|pen| pen.module == module.name && pen.settings == *settings)
+        });
+        Some(known.map_or_else(|| Arc::new(Pen::new(&module.name, settings)), Arc::clone))
+    });
+    pens.collect()
 }
 
 /// How far the data of each module that stays had come.
@@ -194,8 +259,9 @@ fn reached(config: &Config, before: Option<&Snapshot>) -> Vec<Arc<[Reached; 2]>>
 }
 
 fn subject(config: &Config, route: &Route) -> Arc<str> {
-    let authority = |upstream: usize| config.upstreams[upstream].authority.as_str();
-    let service = config.modules[route.module].service.map_or("", authority);
+    let authority = |upstream: usize| config.upstreams[upstream].listed();
+    let service = config.modules[route.module].service;
+    let service = service.map(authority).unwrap_or_default();
     let monolith = authority(config.monolith());
     let about = format!(
         "{}\n{:?}\n{monolith}\n{service}\n{:?}\n{:?}",

@@ -111,6 +111,12 @@ impl Side {
         self.get("status", &query, wait).await
     }
 
+    /// Its status once it has asked its source anew and applied everything, or after `wait`; `follow.current` says which.
+    pub async fn status_now(&self, wait: Duration) -> Result<Status, Error> {
+        let query = [("current", "true".to_owned()), ("wait", seconds(wait))];
+        self.get("status", &query, wait).await
+    }
+
     /// What changed after a cursor. An answer with nothing in it is held back for up to `wait`.
     pub async fn changes(&self, after: Option<&str>, limit: usize, wait: Duration) -> Result<Changes, Error> {
         let mut query = vec![("limit", limit.to_string()), ("wait", seconds(wait))];

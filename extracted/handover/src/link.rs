@@ -40,8 +40,9 @@ pub struct Link {
     pub(crate) may_wait: Semaphore,
     /// What followers have said since it was last kept.
     acknowledged: Mutex<HashMap<String, String>>,
-    /// When this side was last at the end of the feed that it follows.
-    at_end: Mutex<Option<Instant>>,
+    /// When the question was asked whose answer brought this side to the end of the feed that it follows; everything that the holder had
+    /// by then is here.
+    as_of: watch::Sender<Option<Instant>>,
 }
 
 impl Link {
@@ -70,7 +71,7 @@ impl Link {
             wake: Notify::new(),
             may_wait: Semaphore::new(MAY_WAIT),
             acknowledged: Mutex::default(),
-            at_end: Mutex::default(),
+            as_of: watch::Sender::default(),
         }))
     }
 
@@ -213,17 +214,23 @@ impl Link {
         self.db.write(keep).await
     }
 
-    /// Notes that this side is at the end of the feed that it follows.
-    pub(crate) fn seen_end(&self) {
-        *self.at_end.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    /// Notes that this side is at the end of the feed that it follows, as that was when it asked.
+    pub(crate) fn seen_end(&self, asked: Instant) {
+        self.as_of.send_replace(Some(asked));
     }
 
     /// How long ago that was.
     pub(crate) fn lag(&self) -> Option<Duration> {
-        self.at_end
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .map(|at| at.elapsed())
+        self.as_of.borrow().map(|at| at.elapsed())
+    }
+
+    /// Waits until this side has asked its source once more and applied all of the answer, or the time is over. Says which.
+    pub(crate) async fn refresh(&self, wait: Duration) -> bool {
+        let now = Instant::now();
+        let mut as_of = self.as_of.subscribe();
+        self.wake.notify_one();
+        let later = as_of.wait_for(|at| at.is_some_and(|at| at >= now));
+        matches!(tokio::time::timeout(wait, later).await, Ok(Ok(_)))
     }
 
     /// Waits until this side has reached a position as a follower, or the time is over.

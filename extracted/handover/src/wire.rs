@@ -179,6 +179,9 @@ pub struct FollowStatus {
     pub phase: Phase,
     /// The position up to which it has every write; none before `following`.
     pub reached: Option<Position>,
+    /// Whether it has everything that the source had when the question came, if that was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current: Option<bool>,
     /// Seconds since it last was at the feed's end.
     pub lag_seconds: Option<f64>,
     /// How far the copy is.

@@ -68,7 +68,7 @@ struct AuditEntry {
     sentence: String,
     /// Who: `cli:USER@HOST`, `api:NAME`, `auto`, or `file` for an edit by hand.
     actor: String,
-    /// What: `set`, `promote`, `revert`, `reload`, `refused-reload`, `auto-promote`, `auto-revert`.
+    /// What: `set`, `promote`, `revert`, `reload`, `refused-reload`, `auto-promote`, `auto-revert`, `handover`.
     action: &'static str,
     /// The routes concerned; the first hundred.
     moves: Vec<Move>,

@@ -9,6 +9,7 @@ mod audit;
 mod events;
 mod guard;
 mod metrics;
+mod pen;
 pub mod problem;
 mod read;
 mod show;
@@ -103,6 +104,10 @@ fn routes(config: &mut ServiceConfig<'_>) {
         .service(show::why)
         .service(wish::plan)
         .service(wish::switch)
+        .service(pen::what_is_known)
+        .service(pen::hold)
+        .service(pen::release)
+        .service(pen::journal)
         .service(audit::audit)
         .service(events::events)
         .service(metrics::metrics)

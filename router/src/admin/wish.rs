@@ -83,6 +83,9 @@ pub enum ModeWord {
     Canary,
     /// The service serves.
     Service,
+    /// Whoever holds the data serves.
+    #[serde(rename = "by-owner")]
+    ByOwner,
 }
 
 /// Which routes go back; exactly one of the three.
@@ -240,21 +243,27 @@ fn command(request: &HttpRequest, body: WishBody) -> Result<Command, Problem> {
         let detail = format!("give a reason of at most {REASON_CHARS} characters");
         return Err(Problem::field(StatusCode::UNPROCESSABLE_ENTITY, "reason", detail));
     }
-    let claimed = request
-        .headers()
-        .get(ACTOR)
-        .map(|value| String::from_utf8_lossy(value.as_bytes()));
     Ok(Command {
         wish: wish(body.wish)?,
-        actor: actor(claimed.as_deref()),
+        actor: actor(request),
         reason: body.reason,
         force: body.force,
         expected: body.expected,
     })
 }
 
+/// Who asks, as the audit log has it.
+pub(super) fn actor(request: &HttpRequest) -> String {
+    let claimed = request.headers().get(ACTOR);
+    claimed_actor(
+        claimed
+            .map(|value| String::from_utf8_lossy(value.as_bytes()))
+            .as_deref(),
+    )
+}
+
 /// `cli:ann@desk` stays, anything else is `api:` and what was claimed.
-fn actor(claimed: Option<&str>) -> String {
+fn claimed_actor(claimed: Option<&str>) -> String {
     let clean: String = claimed
         .unwrap_or_default()
         .chars()
@@ -304,6 +313,7 @@ impl SetMode {
             (ModeWord::Monolith, None) => Ok(Mode::Monolith),
             (ModeWord::Shadow, None) => Ok(Mode::Shadow),
             (ModeWord::Service, None) => Ok(Mode::Service),
+            (ModeWord::ByOwner, None) => Ok(Mode::ByOwner),
         }
     }
 }
@@ -323,9 +333,9 @@ mod tests {
             (Some("deploy\nbot"), "api:deploybot"),
         ];
         for (claimed, told) in cases {
-            assert_eq!(actor(claimed), told, "{claimed:?}");
+            assert_eq!(claimed_actor(claimed), told, "{claimed:?}");
         }
-        assert_eq!(actor(Some(&"x".repeat(5000))).len(), 4 + ACTOR_CHARS);
+        assert_eq!(claimed_actor(Some(&"x".repeat(5000))).len(), 4 + ACTOR_CHARS);
     }
 
     #[test]

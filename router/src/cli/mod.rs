@@ -1,5 +1,6 @@
 //! The command line: `banyan serve`, what looks at the file (`check`, `routes`, `why`, `try`), and what asks the running
-//! router: `status`, `certify`, `plan`, `promote`, `set`, `revert`, `events`, `audit`.
+//! router: `status`, `certify`, `plan`, `promote`, `set`, `revert`, `events`, `audit`; and what moves data: `handover`, `verify`,
+//! `abort`, `seal`, `doctor`.
 //!
 //! For operators and scripts. What a command answers goes to standard output, complaints to standard error; this module is
 //! the one place of the router that prints. Exit codes: 0 done, 1 the config is invalid, the router cannot be reached, or it
@@ -13,6 +14,7 @@ mod certify;
 mod change;
 mod check;
 mod events;
+mod handover;
 mod indent;
 mod reference;
 mod remote;
@@ -99,6 +101,16 @@ enum Command {
     Set(change::Set),
     /// Take routes back to the monolith, at once.
     Revert(change::Revert),
+    /// Move a module's data, and the right to write it, to the other side.
+    Handover(handover::Handover),
+    /// Compare all rows of a module on both sides.
+    Verify(handover::Verify),
+    /// Take back a hand-over that has not been granted yet.
+    Abort(handover::Abort),
+    /// End the reverse link of a module that has moved.
+    Seal(handover::Seal),
+    /// Look at both sides of what is handed over, and name the next move.
+    Doctor(handover::Doctor),
     /// Show what has happened, and what happens.
     Events(events::Events),
     /// Show who switched what, when and why.
@@ -147,6 +159,11 @@ pub fn run() -> ExitCode {
         Command::Promote(command) => command.run(),
         Command::Set(command) => command.run(),
         Command::Revert(command) => command.run(),
+        Command::Handover(command) => command.run(),
+        Command::Verify(command) => command.run(),
+        Command::Abort(command) => command.run(),
+        Command::Seal(command) => command.run(),
+        Command::Doctor(command) => command.run(),
         Command::Events(command) => command.run(),
         Command::Audit(command) => command.run(),
     }

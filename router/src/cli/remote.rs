@@ -112,6 +112,20 @@ impl Remote {
         self.send(request.header(ACTOR, actor).json(body).timeout(patience))
     }
 
+    /// Wishes for something whose outcome nobody waits for; it is sent while other questions are asked.
+    pub(super) fn post_beside(
+        &self,
+        segments: &[&str],
+        body: &impl Serialize,
+        actor: &str,
+    ) -> tokio::task::JoinHandle<()> {
+        let request = self.request(Method::POST, segments, &[]);
+        let request = request.header(ACTOR, actor).json(body).timeout(PATIENCE);
+        self.runtime.spawn(async move {
+            let _unheard = request.send().await;
+        })
+    }
+
     pub(super) fn request(
         &self,
         method: Method,

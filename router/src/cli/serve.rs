@@ -15,14 +15,15 @@ use super::{ConfigFile, load, say, tell};
 use crate::admin::token::Token;
 use crate::config::{Config, Settings};
 use crate::evidence::Evidence;
-use crate::handover;
 use crate::operations::beside;
 use crate::server::Bound;
 use crate::shadow;
 use crate::shadow::findings::Findings;
 use crate::signals::Signals;
 use crate::snapshot::Snapshot;
+use crate::spans;
 use crate::state::State;
+use crate::takeover;
 
 /// Run the router.
 ///
@@ -91,7 +92,14 @@ impl Serve {
                 return ExitCode::FAILURE;
             }
         };
-        let state = State::new(Snapshot::new(config), shadow, findings);
+        let spans = match spans::export::start(&config.telemetry) {
+            Ok(spans) => spans,
+            Err(error) => {
+                tell(&error.to_string());
+                return ExitCode::FAILURE;
+            }
+        };
+        let state = State::new(Snapshot::new(config), (shadow, spans), findings);
         let served = actix_web::rt::System::new().block_on(async {
             let signals = Signals::listen()?;
             announce(&bound, &state.snapshot().config, &self.file.config);
@@ -113,7 +121,7 @@ impl Serve {
         let file = &self.file.config;
         let bound = match self.takeover {
             true => {
-                let path = handover::path(settings.edge.handover_socket.as_deref(), file);
+                let path = takeover::path(settings.edge.handover_socket.as_deref(), file);
                 Bound::take_over(settings, &path)
             }
             false => Bound::bind(settings),

@@ -12,11 +12,14 @@ use toml::de::DeValue;
 
 use super::comparison::{self, Comparison, OfRoute};
 use super::edge::{Edge, read_edge};
+use super::handover::{self, Handover};
 use super::policy::{self, Fallback, Shadow};
 use super::reader::{At, Reader, Section, closest};
+use super::telemetry::{self, Telemetry};
 use super::trust::{self, Promotion};
+use super::upstreams::{self, Ejection, Upstream};
 use super::values::{self, Complaint, Percent, Sticky};
-use super::{HostPolicy, Mode, Owner, Settings, Upstream};
+use super::{HostPolicy, Mode, Owner, Settings};
 use crate::certificate::Bounds;
 use crate::compare::Rules;
 use crate::table::{HostPattern, MatchRule};
@@ -29,6 +32,8 @@ pub(super) struct Document {
     pub(super) certificate: Bounds,
     pub(super) promotion: Promotion,
     pub(super) fallback: Fallback,
+    pub(super) ejection: Ejection,
+    pub(super) telemetry: Telemetry,
     pub(super) upstreams_at: Range<usize>,
     /// A name whose URL was refused stands here without one, so that uses of it are not called unknown.
     pub(super) upstreams: Vec<(At<String>, Option<Upstream>)>,
@@ -48,6 +53,7 @@ pub(super) struct ModuleEntry {
     pub(super) service: Option<At<String>>,
     pub(super) writes: Owner,
     pub(super) auto: bool,
+    pub(super) handover: Option<Handover>,
     pub(super) routes: Vec<RouteEntry>,
 }
 
@@ -97,7 +103,9 @@ pub(super) fn read(reader: &Reader<'_>) -> Option<Document> {
     let certificate = trust::certificate(reader, root.section("certificate"));
     let promotion = trust::promotion(reader, root.section("promotion"));
     let fallback = policy::fallback(reader, root.section("fallback"));
-    let upstreams = root.section("upstreams");
+    let ejection = upstreams::ejection(reader, root.section("ejection"));
+    let telemetry = telemetry::telemetry(reader, root.section("telemetry"));
+    let listed = root.section("upstreams");
     let modules = root.section("modules");
     // The monolith reads its feature flags from the same file; they are not the router's to judge.
     root.accept("flags");
@@ -113,9 +121,11 @@ pub(super) fn read(reader: &Reader<'_>) -> Option<Document> {
         certificate,
         promotion,
         fallback,
-        upstreams_at: upstreams.as_ref().map_or(0..0, |section| section.span().clone()),
-        upstreams: upstreams
-            .map(|section| read_upstreams(reader, &section))
+        ejection,
+        telemetry,
+        upstreams_at: listed.as_ref().map_or(0..0, |section| section.span().clone()),
+        upstreams: listed
+            .map(|section| upstreams::upstreams(reader, &section))
             .unwrap_or_default(),
         modules: modules
             .map(|section| read_modules(reader, &section))
@@ -215,29 +225,6 @@ fn host_policy(text: &str) -> Result<HostPolicy, Complaint> {
     }
 }
 
-fn read_upstreams(reader: &Reader<'_>, section: &Section<'_>) -> Vec<(At<String>, Option<Upstream>)> {
-    let entries = section.entries().into_iter().map(|(name, value)| {
-        plain(reader, &name, "upstream");
-        let url = match value.get_ref() {
-            DeValue::String(text) => {
-                let at = At {
-                    value: text.as_ref(),
-                    key: name.key.clone(),
-                    span: value.span(),
-                };
-                judged(reader, Some(at), |text| values::upstream(&name.value, text))
-            }
-            _ => {
-                let reason = format!("the upstream `{}` is not a text", name.value);
-                reader.fault(&value.span(), &name.key, reason, "write its URL in quotes");
-                None
-            }
-        };
-        (name, url.map(|url| url.value))
-    });
-    entries.collect()
-}
-
 fn read_modules(reader: &Reader<'_>, section: &Section<'_>) -> Vec<ModuleEntry> {
     let modules = section.entries().into_iter().filter_map(|(name, value)| {
         plain(reader, &name, "module");
@@ -260,6 +247,7 @@ fn read_modules(reader: &Reader<'_>, section: &Section<'_>) -> Vec<ModuleEntry> 
         });
         let writes = judged(reader, section.text("writes"), values::owner);
         let auto = section.flag("auto").is_some_and(|auto| auto.value);
+        let handover = handover::read(reader, section.section("handover"));
         let routes = section
             .tables("routes")
             .into_iter()
@@ -271,6 +259,7 @@ fn read_modules(reader: &Reader<'_>, section: &Section<'_>) -> Vec<ModuleEntry> 
             service,
             writes: writes.map_or(Owner::Monolith, |writes| writes.value),
             auto,
+            handover,
             routes,
         })
     });
@@ -296,7 +285,10 @@ fn read_route(reader: &Reader<'_>, section: Section<'_>) -> RouteEntry {
         "match",
         "say what it matches, such as match = \"GET /api/products/{sku}\"",
     );
-    let mode = section.required("mode", "say who serves it: monolith, shadow, canary or service");
+    let mode = section.required(
+        "mode",
+        "say who serves it: monolith, shadow, canary, service or by-owner",
+    );
     let percent = section.number("percent").map(|text| {
         let (key, span) = (text.key.clone(), text.span.clone());
         let value = judged(reader, Some(text), Percent::parse).map(|percent| percent.value);
@@ -344,7 +336,7 @@ pub(super) fn set<T: Clone>(setting: &mut T, read: Option<&At<T>>) {
     }
 }
 
-fn plain(reader: &Reader<'_>, name: &At<String>, what: &str) {
+pub(super) fn plain(reader: &Reader<'_>, name: &At<String>, what: &str) {
     if !values::is_plain_name(&name.value) {
         let reason = format!("\"{}\" cannot name a {what}", name.value);
         reader.wrong(name, reason, "use up to 64 letters, digits, `-`, `_` or `.`");

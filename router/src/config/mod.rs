@@ -10,12 +10,15 @@ mod comparison;
 mod document;
 mod edge;
 mod fault;
+mod handover;
 mod policy;
 mod reader;
 pub mod reference;
 mod rules;
 mod source;
+mod telemetry;
 mod trust;
+mod upstreams;
 mod values;
 
 use std::net::SocketAddr;
@@ -27,10 +30,13 @@ use sha2::{Digest, Sha256};
 
 pub use edge::{Edge, Rate, Tls};
 pub use fault::{Fault, Refused};
+pub use handover::Handover;
 pub use policy::{Fallback, Shadow};
 pub(crate) use reader::distance;
 pub use source::{read_aside, read_plain};
+pub use telemetry::Telemetry;
 pub use trust::Promotion;
+pub use upstreams::{Address, Ejection, MOST_ADDRESSES, Upstream};
 pub use values::{Percent, Sticky};
 
 use crate::certificate::Bounds;
@@ -58,6 +64,10 @@ pub struct Config {
     pub promotion: Promotion,
     /// What happens when a service does not answer.
     pub fallback: Fallback,
+    /// When an address of several is left alone.
+    pub ejection: Ejection,
+    /// Where spans are sent.
+    pub telemetry: Telemetry,
     /// Where requests can go; the monolith is among them.
     pub upstreams: Vec<Upstream>,
     /// What is being moved.
@@ -118,19 +128,6 @@ pub enum HostPolicy {
     Upstream,
 }
 
-/// A server that requests can be sent to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Upstream {
-    /// Its key in `[upstreams]`.
-    pub name: String,
-    /// Host name or address, without brackets.
-    pub host: String,
-    /// Port.
-    pub port: u16,
-    /// `host:port` as a `Host` header writes it.
-    pub authority: String,
-}
-
 /// A part of the monolith that is being moved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Module {
@@ -142,6 +139,8 @@ pub struct Module {
     pub writes: Owner,
     /// Whether its routes are promoted and taken back without being asked.
     pub auto: bool,
+    /// How its data is handed over, if it is: who accepts writes is then told by the pen.
+    pub handover: Option<Handover>,
 }
 
 /// Who holds a module's data.
@@ -189,6 +188,8 @@ pub enum Mode {
     Canary(Percent),
     /// The module's service.
     Service,
+    /// Whoever holds the module's data.
+    ByOwner,
 }
 
 impl Config {
@@ -213,6 +214,11 @@ impl Config {
         reader.finish(file, config)
     }
 
+    /// Whether a route changes the data of this module.
+    pub fn is_write_of(&self, route: &Route, module: &str) -> bool {
+        self.modules[route.module].name == module && route.rule.methods.unsafe_one().is_some()
+    }
+
     /// Index of the upstream that serves everything that no route moves.
     pub fn monolith(&self) -> usize {
         self.upstreams
@@ -227,7 +233,7 @@ impl Mode {
     pub fn percent(self) -> Option<Percent> {
         match self {
             Mode::Canary(percent) => Some(percent),
-            Mode::Monolith | Mode::Shadow | Mode::Service => None,
+            Mode::Monolith | Mode::Shadow | Mode::Service | Mode::ByOwner => None,
         }
     }
 
@@ -237,6 +243,7 @@ impl Mode {
             Mode::Monolith => "monolith",
             Mode::Shadow => "shadow",
             Mode::Service => "service",
+            Mode::ByOwner => "by-owner",
             Mode::Canary(_) => "canary",
         }
     }

@@ -88,7 +88,8 @@ pub const SECTIONS: &[SectionKeys] = &[
     },
     SectionKeys {
         head: "[upstreams]",
-        about: "Servers that requests can be sent to, each a name of yours and its URL: `catalog = \"http://127.0.0.1:8101\"`. \
+        about: "What requests can be sent to, each a name of yours and its URL: `catalog = \"http://127.0.0.1:8101\"`, or up to 64 \
+                URLs of servers that do the same: `catalog = [\"http://10.0.0.1:8101\", \"http://10.0.0.2:8101\"]`. \
                 One of them must be called `monolith`; it serves everything that no route moves.",
         keys: &[],
     },
@@ -99,7 +100,20 @@ pub const SECTIONS: &[SectionKeys] = &[
             key("service", "upstream", None, "The upstream that takes it over. Without it its routes can only be in mode `monolith`."),
             key("writes", "`monolith` or `service`", Some("\"monolith\""), "Who accepts writes, and so holds the data that the other side follows."),
             key("auto", "`true` or `false`", Some("false"), "Whether its routes are promoted on their certificates and taken back on a breach without being asked."),
+            key("handover", "section", None, "Where its two sides are asked for the pen; who accepts writes is then the pen's affair, and `writes` only says where to begin."),
             key("routes", "list of sections", None, "Its routes."),
+        ],
+    },
+    SectionKeys {
+        head: "[modules.NAME.handover]",
+        about: "How the module's data is handed over between the monolith and the service, and back. See *The hand-over protocol*.",
+        keys: &[
+            key("monolith", "URL", None, "Where the monolith serves the protocol; must be there."),
+            key("service", "URL", None, "Where the service does; must be there."),
+            key("token_file", "file", Some("\"handover-token\""), "The file with the token that both sides know. A relative path means beside the config file."),
+            key("hold", "duration", Some("\"2s\""), "How long a write may wait while nobody may write."),
+            key("hold_requests", "1 to 1000000", Some("1000"), "How many writes may wait."),
+            key("replay_bytes", "size", Some("\"256KiB\""), "The longest body that is kept, so that a write can be sent to the holder after the other side has refused it."),
         ],
     },
     SectionKeys {
@@ -108,7 +122,7 @@ pub const SECTIONS: &[SectionKeys] = &[
         keys: &[
             key("name", "name", None, "Its name, unique in the file; must be there."),
             key("match", "methods and path", None, "Such as `GET,HEAD /api/products/{sku}`; `*` is any method, `{*rest}` all that is left of the path. Must be there."),
-            key("mode", "mode", None, "Who serves it: `monolith`, `shadow`, `canary` or `service`; must be there."),
+            key("mode", "mode", None, "Who serves it: `monolith`, `shadow`, `canary`, `service` or `by-owner`, which is whoever holds the module's data; must be there."),
             key("percent", "0 to 100", None, "The share of clients that a canary sends to the service."),
             key("sticky", "`header:NAME`, `cookie:NAME` or `client`", Some("\"client\""), "What keeps a client on its side of a canary."),
             key("host", "host", None, "The host it applies to: `shop.example.com`, or `*.example.com`. Without it, every host."),
@@ -191,6 +205,29 @@ pub const SECTIONS: &[SectionKeys] = &[
         ],
     },
     SectionKeys {
+        head: "[ejection]",
+        about: "When an address of an upstream that has several is left alone. A failure is no connection, no answer in time, or a 5xx.",
+        keys: &[
+            key("failures", "1 to 1000000", Some("5"), "Failures in a row after which it is."),
+            key("pause", "duration", Some("\"5s\""), "For how long, the first time; twice as long the second time, and so on. Then one request tries again."),
+            key("max_pause", "duration", Some("\"5m\""), "For how long at the most. An address that has been well for as long begins anew."),
+            key("max_share", "0 to 100", Some("50"), "The share of an upstream's addresses that may be left alone at the same time. One may be in any case, unless this is 0; the last one never is."),
+        ],
+    },
+    SectionKeys {
+        head: "[telemetry]",
+        about: "Spans for an OpenTelemetry collector. All but `sample` is read at the start only. Headers for the collector, such as a \
+                token, come from the environment: `OTEL_EXPORTER_OTLP_HEADERS`.",
+        keys: &[
+            key("otlp", "URL", None, "The collector's base URL for OTLP over HTTP, such as `http://127.0.0.1:4318`. Without it nothing is recorded, and `traceparent` passes unchanged."),
+            key("sample", "0 to 100", Some("100"), "The share of traces begun here that are recorded. If the caller sends a `traceparent`, its sampled flag decides."),
+            key("service_name", "text", Some("\"banyan\""), "The router's name among what the collector keeps."),
+            key("queue", "1 to 100000", Some("2048"), "Requests whose spans may wait to be sent; what comes on top is dropped and counted."),
+            key("batch_delay", "duration", Some("\"1s\""), "How long spans wait for others to be sent with."),
+            key("timeout", "duration", Some("\"5s\""), "How long the collector may take for a batch, over all attempts."),
+        ],
+    },
+    SectionKeys {
         head: "[flags]",
         about: "The feature flags of the monolith, which reads them from the same file. The router leaves them alone.",
         keys: &[],
@@ -232,9 +269,9 @@ mod tests {
     fn file(head: &str, line: &str) -> String {
         let at = |this: &str| if this == head { line } else { "" };
         format!(
-            "[router]\n{}\n{}\n[upstreams]\nmonolith = \"http://a\"\ns = \"http://b\"\n[modules.m]\nservice = \"s\"\n{}\n\
+            "[router]\n{}\n{}\n[upstreams]\nmonolith = \"http://a\"\ns = \"http://b\"\n[modules.m]\nservice = \"s\"\n{}\n{}\n\
              [[modules.m.routes]]\nname = \"r\"\nmatch = \"GET /a\"\nmode = \"shadow\"\n{}\n[shadow]\n{}\n[compare]\n{}\n\
-             [certificate]\n{}\n[promotion]\n{}\n[fallback]\n{}\n",
+             [certificate]\n{}\n[promotion]\n{}\n[fallback]\n{}\n[ejection]\n{}\n[telemetry]\n{}\n",
             at("[router]"),
             match head {
                 "[router.tls]" => format!(
@@ -243,12 +280,19 @@ mod tests {
                 _ => String::new(),
             },
             at("[modules.NAME]"),
+            match head {
+                "[modules.NAME.handover]" =>
+                    format!("[modules.m.handover]\nmonolith = \"http://a\"\nservice = \"http://b\"\n{line}"),
+                _ => String::new(),
+            },
             at("[[modules.NAME.routes]]"),
             at("[shadow]"),
             at("[compare]"),
             at("[certificate]"),
             at("[promotion]"),
             at("[fallback]"),
+            at("[ejection]"),
+            at("[telemetry]"),
         )
     }
 
@@ -274,8 +318,8 @@ mod tests {
             config.routes.iter_mut().for_each(|route| route.line = 0);
             format!("{config:?}")
         };
-        let plain = shown(&file("", ""));
         for section in SECTIONS {
+            let plain = shown(&file(section.head, ""));
             for key in section.keys {
                 let Some(default) = key.default else { continue };
                 let said = shown(&file(section.head, &format!("{} = {default}", key.name)));

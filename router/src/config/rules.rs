@@ -46,6 +46,8 @@ pub(super) fn check(reader: &Reader<'_>, mut document: Document, hash: String) -
         certificate: document.certificate,
         promotion: document.promotion,
         fallback: document.fallback,
+        ejection: document.ejection,
+        telemetry: document.telemetry,
         upstreams,
         modules,
         routes,
@@ -110,6 +112,7 @@ fn check_module(reader: &Reader<'_>, entry: &ModuleEntry, known: &[&str]) -> Mod
         service,
         writes: entry.writes,
         auto: entry.auto,
+        handover: entry.handover.clone(),
     }
 }
 
@@ -205,15 +208,17 @@ fn check_conditions(
         .and_then(|rule| rule.value.methods.unsafe_one());
     let Some(method) = unsafe_method else { return };
     let (condition, remedy) = match mode {
-        Mode::Monolith => return,
-        Mode::Service if module.writes == Owner::Service => return,
+        Mode::Monolith | Mode::ByOwner => return,
+        // Where there is a pen, the file only says where to begin.
+        Mode::Service if module.writes == Owner::Service || module.handover.is_some() => return,
         Mode::Service => (
             format!(
                 "the service does not accept the writes of module {}",
                 module.name.value
             ),
             format!(
-                "hand the data over first and say writes = \"service\" in [modules.{}], or match GET only",
+                "hand the data over first and say writes = \"service\" in [modules.{0}] (or add [modules.{0}.handover], and the pen decides), \
+                 or match GET only",
                 module.name.value
             ),
         ),

@@ -22,6 +22,20 @@ pub enum RequestBody {
     Empty,
     /// What the client sends.
     Client(ClientBody),
+    /// What the client has sent, kept so that it can be sent again.
+    Kept {
+        /// All of it; empty once it has been taken.
+        bytes: Bytes,
+        /// Whether the client did not say its length.
+        is_chunked: bool,
+    },
+    /// The beginning of what the client sends, and the rest.
+    Begun {
+        /// The beginning; empty once it has been taken.
+        bytes: Bytes,
+        /// What comes behind it.
+        rest: Box<RequestBody>,
+    },
 }
 
 /// A client's body.
@@ -153,12 +167,49 @@ impl RequestBody {
         match self {
             Self::Empty => Poll::Ready(None),
             Self::Client(body) => body.poll_piece(context),
+            Self::Kept { bytes, .. } | Self::Begun { bytes, .. } if !bytes.is_empty() => {
+                Poll::Ready(Some(Ok(std::mem::take(bytes))))
+            }
+            Self::Kept { .. } => Poll::Ready(None),
+            Self::Begun { rest, .. } => rest.poll_piece(context),
         }
+    }
+
+    /// A body that was taken in whole.
+    pub fn kept(bytes: Bytes, is_chunked: bool) -> Self {
+        Self::Kept { bytes, is_chunked }
+    }
+
+    /// A body of which the beginning was taken in.
+    pub fn begun(bytes: Bytes, rest: Self) -> Self {
+        Self::Begun {
+            bytes,
+            rest: Box::new(rest),
+        }
+    }
+
+    /// How far what the client sends has come, if it still sends.
+    pub fn progress(&self) -> Option<Rc<Progress>> {
+        match self {
+            Self::Client(body) => Some(Rc::clone(body.progress())),
+            Self::Begun { rest, .. } => rest.progress(),
+            Self::Empty | Self::Kept { .. } => None,
+        }
+    }
+
+    /// The limit, if it is longer.
+    pub fn too_long_for(&self) -> Option<u64> {
+        self.progress()?.too_long_for()
     }
 
     /// Whether its length is not known beforehand.
     pub fn is_chunked(&self) -> bool {
-        matches!(self, Self::Client(body) if body.left.is_none())
+        match self {
+            Self::Empty => false,
+            Self::Client(body) => body.left.is_none(),
+            Self::Kept { is_chunked, .. } => *is_chunked,
+            Self::Begun { rest, .. } => rest.is_chunked(),
+        }
     }
 }
 

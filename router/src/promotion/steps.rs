@@ -19,6 +19,9 @@ pub enum Obstacle {
     /// The service serves all of it.
     #[error("the service serves all of it already; there is no further step")]
     AtTheEnd,
+    /// It goes where the data is.
+    #[error("it is served by whoever holds the data of {0}; `banyan handover {0}` moves that")]
+    WithTheData(String),
     /// There is nobody to promote it to.
     #[error("module {0} has no service; add service = \"UPSTREAM\" to [modules.{0}]")]
     NoService(String),
@@ -42,7 +45,8 @@ fn trust(mode: Mode) -> u16 {
     match mode {
         Mode::Monolith | Mode::Shadow => 0,
         Mode::Canary(percent) => percent.threshold(),
-        Mode::Service => 10_000,
+        // Whoever has the data may be the service, from one moment to the next.
+        Mode::Service | Mode::ByOwner => 10_000,
     }
 }
 
@@ -62,6 +66,7 @@ pub fn next(config: &Config, route: &Route) -> Result<Step, Obstacle> {
         Mode::Shadow => steps.first().map_or(Mode::Service, |first| Mode::Canary(*first)),
         Mode::Canary(share) => above(share).map_or(Mode::Service, Mode::Canary),
         Mode::Service => return Err(Obstacle::AtTheEnd),
+        Mode::ByOwner => return Err(Obstacle::WithTheData(module.name.clone())),
     };
     Ok(Step { from: route.mode, to })
 }
@@ -71,7 +76,9 @@ pub fn next(config: &Config, route: &Route) -> Result<Step, Obstacle> {
 pub fn back(config: &Config, route: &Route) -> Option<Step> {
     let module = &config.modules[route.module];
     let is_write = route.rule.methods.unsafe_one().is_some();
-    let stays = route.mode == Mode::Monolith || (is_write && module.writes == Owner::Service);
+    let goes_with_data =
+        module.writes == Owner::Service || module.handover.is_some() || route.mode == Mode::ByOwner;
+    let stays = route.mode == Mode::Monolith || (is_write && goes_with_data);
     (!stays).then_some(Step {
         from: route.mode,
         to: Mode::Monolith,

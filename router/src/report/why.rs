@@ -112,7 +112,7 @@ fn decided(snapshot: &Snapshot, asked: &Asked<'_>, decision: &Decision, blank: W
     );
     Why {
         served_by: upstream.name.clone(),
-        address: Some(upstream.authority.clone()),
+        address: Some(upstream.listed()),
         why: decision.why(snapshot),
         route: route.map(|route| route.name.clone()),
         module: route.map(|route| snapshot.config.modules[route.module].name.clone()),
@@ -137,6 +137,15 @@ fn rule(snapshot: &Snapshot, decision: &Decision, asked: &Asked<'_>) -> String {
             return format!(
                 "the client has written at {position}, which the other side is not known to have"
             );
+        }
+        Some(Overruled::Holder(epoch)) => {
+            return format!(
+                "who may write is told by the pen, whatever the mode: this side has it in epoch {epoch}"
+            );
+        }
+        Some(Overruled::NotFollowing) => {
+            return "the other side does not follow the holder of the data yet, so it cannot answer"
+                .to_owned();
         }
     }
     match &decision.rule {

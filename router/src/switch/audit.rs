@@ -40,6 +40,8 @@ pub enum Action {
     AutoPromote,
     /// Went back because a limit was exceeded.
     AutoRevert,
+    /// Made a step of a hand-over, which moves data and not the file.
+    Handover,
 }
 
 /// One route that goes from one mode to another, in the words of the file (`canary 10 %`); `absent` is a word, too.
@@ -222,7 +224,7 @@ impl Entry {
 
 impl Action {
     /// All there are.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Set,
         Self::Promote,
         Self::Revert,
@@ -230,6 +232,7 @@ impl Action {
         Self::RefusedReload,
         Self::AutoPromote,
         Self::AutoRevert,
+        Self::Handover,
     ];
 
     /// The word that stands in the log.
@@ -242,6 +245,7 @@ impl Action {
             Self::RefusedReload => "refused-reload",
             Self::AutoPromote => "auto-promote",
             Self::AutoRevert => "auto-revert",
+            Self::Handover => "handover",
         }
     }
 
@@ -259,6 +263,7 @@ impl Action {
             Self::RefusedReload => "refuse the file as it was edited",
             Self::AutoPromote => "promote by itself",
             Self::AutoRevert => "revert by itself",
+            Self::Handover => "hand over",
         }
     }
 

@@ -131,6 +131,18 @@ impl Switcher {
         self.0.late.push(fact(planned, refused.to_string()));
     }
 
+    /// Notes a step of a hand-over: what was done, by whom, of which pass. The file stays as it is.
+    pub async fn note_handover(&self, actor: &str, told: String) {
+        let course = self.0.course.lock().await;
+        let planned = Planned {
+            actor: actor.to_owned(),
+            action: Action::Handover,
+            moves: Vec::new(),
+            ..course.known.reload_to(&course.known, &told)
+        };
+        self.0.late.push(fact(planned, String::new()));
+    }
+
     /// How many entries the log does not have yet.
     pub fn waiting(&self) -> usize {
         self.0.late.waiting()

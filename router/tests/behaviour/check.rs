@@ -53,7 +53,10 @@ fn a_good_file_is_valid() {
 /// It is read by a program that no other test builds, and a fuzz target that cannot start finds nothing.
 #[test]
 fn the_file_of_the_fuzz_target_is_valid() {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fuzz/fuzz_targets/matcher.toml");
+    let file = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../tests/fuzz/fuzz_targets/matcher.toml"
+    );
     let checked = check(&std::fs::read(file).unwrap());
     assert_eq!((checked.code, checked.complaints.as_str()), (Some(0), ""));
 }

@@ -2,13 +2,14 @@
 //!
 //! What a row is called different for: its hash differed, the follower had reached everything that the holder's answer covered,
 //! and asked again neither hash had moved. A row that the holder did not change between two looks, with everything applied in
-//! between, has no business being different. What does not come to rest in ten looks is *unsettled*, which is not equal.
+//! between, has no business being different. What does not come to rest in twenty looks is *unsettled*, which is not equal.
 
 mod suspects;
 
 use serde::Serialize;
 use serde_json::Value;
 
+use self::suspects::Looked;
 use crate::client::{Error, Side};
 use crate::row::Key;
 use crate::wire::{Detail, TableInfo};
@@ -109,6 +110,11 @@ async fn one_table(
     report: &mut Report,
     progress: &mut (dyn FnMut(Progress<'_>) + Send),
 ) -> Result<u64, Error> {
+    let looked = Looked {
+        holder,
+        follower,
+        table: &table.name,
+    };
     let (mut after, mut rows): (Option<Key>, u64) = (None, 0);
     loop {
         let theirs = holder
@@ -125,14 +131,7 @@ async fn one_table(
             .await?;
         rows += theirs.rows;
         if ours.sha256 != theirs.sha256 {
-            let found = suspects::judge(
-                holder,
-                follower,
-                &table.name,
-                after.as_ref(),
-                theirs.through.as_ref(),
-            )
-            .await?;
+            let found = suspects::judge(looked, after.as_ref(), theirs.through.as_ref()).await?;
             report.total += found.differences.len() as u64;
             report.unsettled += found.unsettled;
             let room = TOLD.saturating_sub(report.differences.len());

@@ -9,9 +9,11 @@ use crate::row::{Key, Row};
 use crate::wire::{Chunk, Detail};
 
 /// How often a row that moves is looked at.
-const LOOKS: usize = 10;
-/// How long the follower may take to what the holder has.
+const LOOKS: u32 = 20;
+/// How long the follower may take to what the holder has. In vain, the looks that follow will tell.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// So many rows of a chunk are looked at one by one; more are looked at together first.
+const FEW: usize = 50;
 
 /// What became of the suspects of one chunk.
 pub(super) struct Found {
@@ -22,50 +24,106 @@ pub(super) struct Found {
 /// The hash of a row on the holder's side and on the follower's; none where it is missing.
 type Pair = (Option<String>, Option<String>);
 
-/// Looks at a range until every row in it is equal, or different at rest.
+/// The rows of a range whose hashes differ, by the text of their keys.
+type Suspects = BTreeMap<String, (Key, Pair)>;
+
+/// Two sides and the table that is looked at.
+#[derive(Clone, Copy)]
+pub(super) struct Looked<'s> {
+    pub(super) holder: &'s Side,
+    pub(super) follower: &'s Side,
+    pub(super) table: &'s str,
+}
+
+/// What is to be said of one row.
+enum Verdict {
+    Equal,
+    Differs(Pair),
+    Moves,
+}
+
+/// Looks at a range until every row in it is equal, or different at rest, or has moved too often.
 pub(super) async fn judge(
-    holder: &Side,
-    follower: &Side,
-    table: &str,
+    looked: Looked<'_>,
     after: Option<&Key>,
     through: Option<&Key>,
 ) -> Result<Found, Error> {
-    let mut before = BTreeMap::new();
-    for look in 0..LOOKS {
-        let (order, pairs) = look_at(holder, follower, table, after, through).await?;
-        let at_rest = pairs.iter().all(|(key, pair)| before.get(key) == Some(pair));
-        if pairs.is_empty() || (look > 0 && at_rest) {
-            let differences = name(holder, follower, table, (after, &order), pairs).await?;
-            return Ok(Found {
-                differences,
-                unsettled: 0,
-            });
+    let (mut order, mut suspects) = look_at(looked, after, through).await?;
+    let mut at_rest: Vec<(Key, Pair)> = Vec::new();
+    if suspects.len() > FEW {
+        // Hundreds that differ are not late twice: those that have not moved meanwhile are settled together.
+        let (now, again) = look_at(looked, after, through).await?;
+        let (settled, left): (Suspects, Suspects) = again
+            .into_iter()
+            .partition(|(key, seen)| suspects.get(key) == Some(seen));
+        at_rest.extend(settled.into_values());
+        (order, suspects) = (now, left);
+    }
+    let mut unsettled = 0;
+    for (key, pair) in suspects.into_values() {
+        let before = before(&order, after, &key);
+        match one_by_one(looked, before.as_ref(), &key, pair).await? {
+            Verdict::Equal => {}
+            Verdict::Differs(pair) => at_rest.push((key, pair)),
+            Verdict::Moves => unsettled += 1,
         }
-        before = pairs;
+    }
+    let mut differences = Vec::new();
+    for (key, pair) in at_rest {
+        differences.push(name(looked, before(&order, after, &key), key, pair).await?);
     }
     Ok(Found {
-        differences: Vec::new(),
-        unsettled: before.len() as u64,
+        differences,
+        unsettled,
     })
+}
+
+/// Looks at one row alone: what is busy in a chunk of a thousand is at rest most of the time.
+async fn one_by_one(
+    looked: Looked<'_>,
+    after: Option<&Key>,
+    key: &Key,
+    mut before: Pair,
+) -> Result<Verdict, Error> {
+    for look in 0..LOOKS {
+        let (_, mut suspects) = look_at(looked, after, Some(key)).await?;
+        let Some((_, now)) = suspects.remove(&key.text()) else {
+            return Ok(Verdict::Equal);
+        };
+        if now == before {
+            return Ok(Verdict::Differs(now));
+        }
+        before = now;
+        tokio::time::sleep(Duration::from_millis(u64::from(look) * 5)).await;
+    }
+    Ok(Verdict::Moves)
+}
+
+/// The holder's key before this one, with which a range begins that holds it alone.
+fn before(order: &[Key], start: Option<&Key>, key: &Key) -> Option<Key> {
+    let at = order.iter().position(|known| known == key);
+    let previous = at.and_then(|at| at.checked_sub(1)).and_then(|at| order.get(at));
+    previous.or(start).cloned()
 }
 
 /// The rows whose hashes differ after the follower has reached what the holder's answer covers; and the holder's keys, in order.
 async fn look_at(
-    holder: &Side,
-    follower: &Side,
-    table: &str,
+    looked: Looked<'_>,
     after: Option<&Key>,
     through: Option<&Key>,
-) -> Result<(Vec<Key>, BTreeMap<String, (Key, Pair)>), Error> {
+) -> Result<(Vec<Key>, Suspects), Error> {
+    let Looked {
+        holder,
+        follower,
+        table,
+    } = looked;
     let theirs = holder.verify(table, after, through, None, Detail::Hashes).await?;
-    if let Some(reached) = theirs.reached {
-        follower.status_at(reached, PATIENCE).await?;
-    }
+    follower.status_now(PATIENCE).await?;
     let ours = follower
         .verify(table, after, through, None, Detail::Hashes)
         .await?;
     let order = hashes(&theirs).map(|(key, _)| key).collect();
-    let mut pairs: BTreeMap<String, (Key, Pair)> = BTreeMap::new();
+    let mut pairs = Suspects::new();
     for (key, hash) in hashes(&theirs) {
         pairs.insert(key.text(), (key, (Some(hash), None)));
     }
@@ -84,43 +142,38 @@ fn hashes(chunk: &Chunk) -> impl Iterator<Item = (Key, String)> {
         .map(|row| (row.key.clone(), row.sha256.clone()))
 }
 
-/// Names the columns of the rows that differ at rest.
+/// Names the columns of a row that differs at rest.
 async fn name(
-    holder: &Side,
-    follower: &Side,
-    table: &str,
-    (start, order): (Option<&Key>, &[Key]),
-    pairs: BTreeMap<String, (Key, Pair)>,
-) -> Result<Vec<Difference>, Error> {
-    let mut found = Vec::new();
-    for (key, (theirs, ours)) in pairs.into_values() {
-        let before = order.iter().take_while(|known| **known != key).last().cloned();
-        let after = if theirs.is_some() {
-            before.or(start.cloned())
-        } else {
-            start.cloned()
-        };
-        let missing_at = match (&theirs, &ours) {
-            (None, _) => Some(holder.name().to_owned()),
-            (_, None) => Some(follower.name().to_owned()),
-            _ => None,
-        };
-        let columns = if missing_at.is_none() {
+    looked: Looked<'_>,
+    after: Option<Key>,
+    key: Key,
+    (theirs, ours): Pair,
+) -> Result<Difference, Error> {
+    let Looked {
+        holder,
+        follower,
+        table,
+    } = looked;
+    let missing_at = match (&theirs, &ours) {
+        (None, _) => Some(holder.name().to_owned()),
+        (_, None) => Some(follower.name().to_owned()),
+        _ => None,
+    };
+    let columns = match missing_at {
+        Some(_) => Vec::new(),
+        None => {
             let left = one(holder, table, after.as_ref(), &key).await?;
             let right = one(follower, table, after.as_ref(), &key).await?;
             columns(&left, &right)
-        } else {
-            Vec::new()
-        };
-        found.push(Difference {
-            table: table.to_owned(),
-            key,
-            after,
-            missing_at,
-            columns,
-        });
-    }
-    Ok(found)
+        }
+    };
+    Ok(Difference {
+        table: table.to_owned(),
+        key,
+        after,
+        missing_at,
+        columns,
+    })
 }
 
 /// One row, by its key: the last of the range that ends with it.

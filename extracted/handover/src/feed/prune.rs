@@ -34,7 +34,7 @@ pub(crate) fn prune(
     keep: Keep,
 ) -> Result<(usize, Vec<String>), Error> {
     let count = format!(
-        "SELECT count(*) AS n FROM (SELECT 1 FROM {} LIMIT {}) AS some",
+        "SELECT count(*) AS n FROM (SELECT 1 FROM {} LIMIT {}) AS kept",
         names.outbox,
         keep.changes + 1
     );

@@ -41,6 +41,8 @@ pub(crate) struct Worker {
     /// The chunk after the one that is being written, if the copy has come that far.
     ahead: Option<Ahead>,
     misfits: u32,
+    /// Whether the next question must not wait for news.
+    at_once: bool,
     pruned: Instant,
     fed: Instant,
     copying_since: Option<(Instant, u64)>,
@@ -61,6 +63,7 @@ impl Worker {
             link,
             ahead: None,
             misfits: 0,
+            at_once: false,
             pruned: now,
             fed: now,
             copying_since: None,
@@ -321,12 +324,19 @@ impl Worker {
     async fn follow(&mut self, before: Follow) -> Result<Duration, Error> {
         self.fed = Instant::now();
         self.ahead = None;
-        let wait = if before.phase == Phase::Following {
-            LONG_POLL
-        } else {
-            Duration::ZERO
+        let may_wait = before.phase == Phase::Following && !std::mem::take(&mut self.at_once);
+        let wait = if may_wait { LONG_POLL } else { Duration::ZERO };
+        let asked = Instant::now();
+        let question = self.link.peer.changes(Some(&before.cursor), AT_ONCE, wait);
+        let answered = tokio::select! {
+            answered = question => answered,
+            // Somebody wants to know what there is now: the question that waits for news is given up for one that does not.
+            () = self.link.wake.notified(), if may_wait => {
+                self.at_once = true;
+                return Ok(Duration::ZERO);
+            }
         };
-        let answer = match self.link.peer.changes(Some(&before.cursor), AT_ONCE, wait).await {
+        let answer = match answered {
             Ok(answer) => answer,
             Err(error) if error.is("behind-the-floor") || error.is("ahead") => {
                 return self.park(before, None, None, &error).await;
@@ -338,7 +348,7 @@ impl Worker {
         let (receipt, more) = (answer.pen.clone(), answer.more);
         let next = after_page(&before, &answer);
         if next == before && answer.changes.is_empty() {
-            self.link.seen_end();
+            self.link.seen_end(asked);
         } else {
             let changes = self.covered(&before, answer.changes.clone());
             match self.apply(before.clone(), next, changes).await {
@@ -347,7 +357,7 @@ impl Worker {
                 Err(error) => return Err(error),
             }
             if !more {
-                self.link.seen_end();
+                self.link.seen_end(asked);
             }
         }
         if !more && receipt.state == State::Granted && receipt.holder == self.link.side {

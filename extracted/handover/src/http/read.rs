@@ -38,6 +38,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 #[serde(deny_unknown_fields)]
 struct StatusQuery {
     reached: Option<String>,
+    current: Option<bool>,
     wait: Option<u64>,
 }
 
@@ -48,9 +49,17 @@ async fn status(Asked(link): Asked, Query(query): Query<StatusQuery>) -> Result<
             .map_err(|error| Error::Malformed(format!("`reached`: {error}")))?;
         link.wait_for(position, wait(query.wait)?).await;
     }
+    let current = match query.current {
+        Some(true) => Some(link.refresh(wait(query.wait)?).await),
+        _ => None,
+    };
     let told = Arc::clone(&link);
     let read = move |conn: &mut _| feed::in_one_state(conn, |conn| describe(conn, &told));
-    Ok(Json(link.db.read(read).await?))
+    let mut status: Status = link.db.read(read).await?;
+    if let Some(follow) = &mut status.follow {
+        follow.current = current;
+    }
+    Ok(Json(status))
 }
 
 fn describe(conn: &mut chassis::db::Conn, link: &Link) -> Result<Status, Error> {
@@ -96,6 +105,7 @@ fn follow_status(follow: Follow, link: &Link) -> FollowStatus {
         feed: follow.feed,
         phase: follow.phase,
         reached: follow.reached,
+        current: None,
         lag_seconds: link.lag().map(|lag| lag.as_secs_f64()),
         copied,
         parked: follow.parked,

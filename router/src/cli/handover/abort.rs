@@ -34,7 +34,11 @@ impl Abort {
     pub(in crate::cli) fn run(self) -> ExitCode {
         match self.work() {
             Ok((code, outcome, sentence)) => {
-                say(&if self.json { json!({ "outcome": outcome, "sentence": sentence }).to_string() } else { sentence });
+                say(&if self.json {
+                    json!({ "outcome": outcome, "sentence": sentence }).to_string()
+                } else {
+                    sentence
+                });
                 code
             }
             Err(failure) => failure.end(self.json),
@@ -56,12 +60,16 @@ impl Abort {
             };
             match (pen.state, pen.pass) {
                 (State::Fenced, Some(pass)) => {
-                    let command = wire::Abort { pass, epoch: pen.epoch };
+                    let command = wire::Abort {
+                        pass,
+                        epoch: pen.epoch,
+                    };
                     let result = runtime.block_on(sides.at(end).abort(&command));
                     return match result {
                         Ok(pen) => {
                             self.release();
-                            let told = format!("taken back: `{}` writes on, in epoch {}", pen.holder, pen.epoch);
+                            let told =
+                                format!("taken back: `{}` writes on, in epoch {}", pen.holder, pen.epoch);
                             Ok((ExitCode::SUCCESS, "aborted", told))
                         }
                         Err(error) if error.is("lost") => Ok(self.too_late()),
@@ -74,7 +82,11 @@ impl Abort {
         }
         match away {
             Some(error) => Err(failure(error)),
-            None => Ok((ExitCode::SUCCESS, "nothing", "nothing to take back: no pass is under way".to_owned())),
+            None => Ok((
+                ExitCode::SUCCESS,
+                "nothing",
+                "nothing to take back: no pass is under way".to_owned(),
+            )),
         }
     }
 

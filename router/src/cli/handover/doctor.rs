@@ -62,13 +62,20 @@ impl Doctor {
         let mut found = Vec::new();
         for module in wanted {
             let sides = Sides::open(file, module)?;
-            let (one, other) = runtime.block_on(async { tokio::join!(sides.monolith.status(), sides.service.status()) });
-            found.push(Found::of(module, [one, other].map(|side| side.map_err(|error| error.to_string()))));
+            let (one, other) =
+                runtime.block_on(async { tokio::join!(sides.monolith.status(), sides.service.status()) });
+            found.push(Found::of(
+                module,
+                [one, other].map(|side| side.map_err(|error| error.to_string())),
+            ));
         }
         if self.json {
             say(&json!({ "modules": found.iter().map(Found::as_json).collect::<Vec<_>>() }).to_string());
         } else if found.is_empty() {
-            say(&format!("{}: no module has a section [modules.….handover]", file.display()));
+            say(&format!(
+                "{}: no module has a section [modules.….handover]",
+                file.display()
+            ));
         } else {
             say(&found.iter().map(Found::as_text).collect::<Vec<_>>().join("\n\n"));
         }
@@ -82,9 +89,16 @@ fn code(found: &[Found]) -> ExitCode {
     }
     let is_well = |found: &Found| {
         found.remarks.is_empty()
-            && found.diagnosis.as_ref().is_some_and(|diagnosis| matches!(diagnosis.next, Move::None { .. }))
+            && found
+                .diagnosis
+                .as_ref()
+                .is_some_and(|diagnosis| matches!(diagnosis.next, Move::None { .. }))
     };
-    if found.iter().all(is_well) { ExitCode::SUCCESS } else { ExitCode::from(3) }
+    if found.iter().all(is_well) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(3)
+    }
 }
 
 impl Found {
@@ -94,7 +108,12 @@ impl Found {
             _ => None,
         };
         let remarks = sides.iter().flatten().flat_map(remarks).collect();
-        Self { module: module.to_owned(), sides: sides.into(), diagnosis, remarks }
+        Self {
+            module: module.to_owned(),
+            sides: sides.into(),
+            diagnosis,
+            remarks,
+        }
     }
 
     fn as_text(&self) -> String {
@@ -106,9 +125,16 @@ impl Found {
                 side.pen.holder.clone(),
                 side.pen.epoch.to_string(),
                 side.pen.state.word().to_owned(),
-                follow.map_or_else(|| "-".to_owned(), |follow| format!("{}, {}", follow.source, follow.phase.word())),
-                follow.and_then(|follow| follow.reached).map_or_else(|| "-".to_owned(), |reached| reached.to_string()),
-                follow.and_then(|follow| follow.lag_seconds).map_or_else(|| "-".to_owned(), |lag| format!("{lag:.1} s")),
+                follow.map_or_else(
+                    || "-".to_owned(),
+                    |follow| format!("{}, {}", follow.source, follow.phase.word()),
+                ),
+                follow
+                    .and_then(|follow| follow.reached)
+                    .map_or_else(|| "-".to_owned(), |reached| reached.to_string()),
+                follow
+                    .and_then(|follow| follow.lag_seconds)
+                    .map_or_else(|| "-".to_owned(), |lag| format!("{lag:.1} s")),
             ]);
         }
         let mut text = format!("{}\n{}", self.module, table::text(&rows));
@@ -118,12 +144,18 @@ impl Found {
         for remark in &self.remarks {
             text += &format!("\n  {remark}");
         }
-        let writes = self.diagnosis.as_ref().and_then(|diagnosis| diagnosis.writes.as_deref());
+        let writes = self
+            .diagnosis
+            .as_ref()
+            .and_then(|diagnosis| diagnosis.writes.as_deref());
         match &self.diagnosis {
             None => text + "\n  both sides must answer before anything can be said",
             Some(diagnosis) => {
                 let (sentence, command) = advice(&diagnosis.next, &self.module);
-                let who = writes.map_or_else(|| "nobody accepts writes".to_owned(), |side| format!("`{side}` accepts writes"));
+                let who = writes.map_or_else(
+                    || "nobody accepts writes".to_owned(),
+                    |side| format!("`{side}` accepts writes"),
+                );
                 let command = command.map_or_else(String::new, |command| format!("\n  next: {command}"));
                 format!("{text}\n  {who}; {sentence}{command}")
             }
@@ -160,7 +192,10 @@ fn remarks(side: &Status) -> Vec<String> {
                 (Some(table), Some(key)) => format!(" at {table} {}", key.text()),
                 _ => String::new(),
             };
-            vec![format!("`{}` is parked{row}: {}; mend the cause, then hand over with --again", side.side, parked.error)]
+            vec![format!(
+                "`{}` is parked{row}: {}; mend the cause, then hand over with --again",
+                side.side, parked.error
+            )]
         }
         _ => Vec::new(),
     }
@@ -180,33 +215,56 @@ fn word(next: &Move) -> &'static str {
 
 /// The move in words, and the command that makes it.
 fn advice(next: &Move, module: &str) -> (String, Option<String>) {
-    let go_on = |to: &str| Some(format!("banyan handover {module} --to {to}   (it goes on where it was left)"));
+    let go_on = |to: &str| {
+        Some(format!(
+            "banyan handover {module} --to {to}   (it goes on where it was left)"
+        ))
+    };
     match next {
         Move::None { holder } => (format!("no pass is under way, `{holder}` has the pen"), None),
         Move::Grant { at } => (
-            format!("`{at}` is fenced and the other side has everything: it can grant, or take the fence back"),
-            Some(format!("banyan handover {module}   (to go on), or banyan abort {module}")),
+            format!(
+                "`{at}` is fenced and the other side has everything: it can grant, or take the fence back"
+            ),
+            Some(format!(
+                "banyan handover {module}   (to go on), or banyan abort {module}"
+            )),
         ),
         Move::Drain { at, until } => (
             format!("the holder is fenced, and `{at}` has not come to {until} yet: it goes on by itself"),
             Some(format!("banyan abort {module}   (or wait)")),
         ),
-        Move::Accept { at } => (format!("the pen was granted to `{at}`, which has everything: it can accept"), go_on(end(at))),
+        Move::Accept { at } => (
+            format!("the pen was granted to `{at}`, which has everything: it can accept"),
+            go_on(end(at)),
+        ),
         Move::Await { at, until } => (
-            format!("the pen was granted to `{at}`, which has not come to {until} yet: it must, there is no way back"),
+            format!(
+                "the pen was granted to `{at}`, which has not come to {until} yet: it must, there is no way back"
+            ),
             go_on(end(at)),
         ),
         Move::Turn { at } => (
             format!("the new holder writes; `{at}` must turn and follow"),
-            go_on(if end(at) == "monolith" { "service" } else { "monolith" }),
+            go_on(if end(at) == "monolith" {
+                "service"
+            } else {
+                "monolith"
+            }),
         ),
         Move::Restored { right } => (
-            format!("the sides contradict each other, as after a restored backup: `{right}` has the greater epoch and is right"),
+            format!(
+                "the sides contradict each other, as after a restored backup: `{right}` has the greater epoch and is right"
+            ),
             Some("stop the other side and see *Restored databases* in the protocol's page".to_owned()),
         ),
     }
 }
 
 fn end(side: &str) -> &'static str {
-    if side == handover::MONOLITH { "monolith" } else { "service" }
+    if side == handover::MONOLITH {
+        "monolith"
+    } else {
+        "service"
+    }
 }

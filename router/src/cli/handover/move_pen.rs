@@ -86,12 +86,17 @@ impl Handover {
             return Ok(ExitCode::SUCCESS);
         }
         let mut pass = self.pass(&remote, &sides, &both);
-        let ended = self.go(&mut pass, both)?;
-        Ok(self.tell_end(&pass, &ended))
+        let ended = self.go(&mut pass, both);
+        pass.close_journal();
+        Ok(self.tell_end(&pass, &ended?))
     }
 
     fn pass<'r>(&'r self, remote: &'r Remote, sides: &'r Sides, both: &Both) -> Pass<'r> {
-        let from = if self.to == End::Service { End::Monolith } else { End::Service };
+        let from = if self.to == End::Service {
+            End::Monolith
+        } else {
+            End::Service
+        };
         let on_the_move = both.at(from).pen.state != State::Held;
         let known = both.at(from).pen.pass.filter(|_| on_the_move);
         Pass {
@@ -104,6 +109,7 @@ impl Handover {
             quiet: self.json,
             told: Vec::new(),
             began: None,
+            journal: Vec::new(),
         }
     }
 
@@ -122,22 +128,32 @@ impl Handover {
         if giver == self.to {
             return Err(Failure::Other(format!(
                 "a pass to the {} is under way; end it with `banyan handover {} --to {}`",
-                if self.to == End::Service { "monolith" } else { "service" },
+                if self.to == End::Service {
+                    "monolith"
+                } else {
+                    "service"
+                },
                 self.module,
-                if self.to == End::Service { "monolith" } else { "service" },
+                if self.to == End::Service {
+                    "monolith"
+                } else {
+                    "service"
+                },
             )));
         }
         if !self.json {
             tell(&format!("pass {} is half done; going on with it", pass.id));
         }
-        self.rest(pass, both)
+        self.rest(pass, &both)
     }
 
     /// The pen is there. The old holder may have to turn, and the file to say so.
     fn nothing_left(&self, pass: &mut Pass<'_>, both: &Both) -> Result<Ended, Failure> {
         let holder = &both.at(self.to).pen;
         if both.at(pass.from).pen.epoch < holder.epoch {
-            return Err(Failure::Other("the other side has not learnt that it gave the pen away; see `banyan doctor`".to_owned()));
+            return Err(Failure::Other(
+                "the other side has not learnt that it gave the pen away; see `banyan doctor`".to_owned(),
+            ));
         }
         Ok(Ended::There)
     }
@@ -145,7 +161,13 @@ impl Handover {
     /// A pass from its beginning.
     fn whole(&self, pass: &mut Pass<'_>) -> Result<Ended, Failure> {
         if !self.json {
-            tell(&format!("handover of {}: {} → {} (pass {})", self.module, pass.from.word(), pass.to.word(), pass.id));
+            tell(&format!(
+                "handover of {}: {} → {} (pass {})",
+                self.module,
+                pass.from.word(),
+                pass.to.word(),
+                pass.id
+            ));
         }
         let both = super::preflight::following(pass, self.again)?;
         if self.until == Some(Step::Copy) {
@@ -160,20 +182,27 @@ impl Handover {
         }
         let missing = preflight::missing(pass)?;
         if !missing.is_empty() {
-            return Ok(Ended::Held(missing));
+            // Another coordinator may have been quicker.
+            let now = pass.sides.both(&pass.remote.runtime)?;
+            let is_there = now.at(self.to).pen.is_here();
+            return Ok(if is_there {
+                Ended::There
+            } else {
+                Ended::Held(missing)
+            });
         }
         pass.note("preflight", "both sides are ready, and so is the way back");
         if self.until == Some(Step::Preflight) {
             return Ok(Ended::Stopped(Step::Preflight));
         }
         let both = pass.sides.both(&pass.remote.runtime)?;
-        self.rest(pass, both)
+        self.rest(pass, &both)
     }
 
     /// From the fence on. Whatever happens, writes do not wait longer than they must.
-    fn rest(&self, pass: &mut Pass<'_>, both: Both) -> Result<Ended, Failure> {
+    fn rest(&self, pass: &mut Pass<'_>, both: &Both) -> Result<Ended, Failure> {
         pass.hold()?;
-        let moved = moves(pass, &both);
+        let moved = moves(pass, both);
         pass.release();
         let pen = moved?;
         pass.routes()?;
@@ -181,10 +210,17 @@ impl Handover {
     }
 
     fn planned(&self, both: &Both) -> String {
-        let from = if self.to == End::Service { End::Monolith } else { End::Service };
+        let from = if self.to == End::Service {
+            End::Monolith
+        } else {
+            End::Service
+        };
         let (giver, taker) = (both.at(from), both.at(self.to));
         if taker.pen.is_here() {
-            return format!("nothing: `{}` has the pen of {} already, in epoch {}", taker.side, self.module, taker.pen.epoch);
+            return format!(
+                "nothing: `{}` has the pen of {} already, in epoch {}",
+                taker.side, self.module, taker.pen.epoch
+            );
         }
         let copy = match taker.follow.as_ref().map(|follow| follow.phase) {
             Some(Phase::Following) if !self.again => format!("`{}` follows already", taker.side),
@@ -207,22 +243,49 @@ impl Handover {
         let (word, sentence) = match ended {
             Ended::Moved(pen) => (
                 "moved",
-                format!("`{}` has the pen of {} in epoch {}; the way back: banyan handover {} --to {}", pen.holder, self.module,
-                    pen.epoch, self.module, pass.from.word()),
+                format!(
+                    "`{}` has the pen of {} in epoch {}; the way back: banyan handover {} --to {}",
+                    pen.holder,
+                    self.module,
+                    pen.epoch,
+                    self.module,
+                    pass.from.word()
+                ),
             ),
-            Ended::Stopped(step) => ("stopped", format!("stopped after {}; nothing has moved", step_word(*step))),
-            Ended::There => ("there", format!("nothing to do: the {} has the pen of {} already", self.to.word(), self.module)),
-            Ended::Held(reasons) => ("held", format!("held; nothing has moved:\n  {}", reasons.join("\n  "))),
+            Ended::Stopped(step) => (
+                "stopped",
+                format!("stopped after {}; nothing has moved", step_word(*step)),
+            ),
+            Ended::There => (
+                "there",
+                format!(
+                    "nothing to do: the {} has the pen of {} already",
+                    self.to.word(),
+                    self.module
+                ),
+            ),
+            Ended::Held(reasons) => (
+                "held",
+                format!("held; nothing has moved:\n  {}", reasons.join("\n  ")),
+            ),
         };
         if self.json {
-            let epoch = if let Ended::Moved(pen) = ended { json!(pen.epoch) } else { Value::Null };
+            let epoch = if let Ended::Moved(pen) = ended {
+                json!(pen.epoch)
+            } else {
+                Value::Null
+            };
             say(&json!({
                 "module": self.module, "pass": pass.id, "outcome": word, "epoch": epoch, "sentence": sentence, "steps": pass.told,
             }).to_string());
         } else {
             say(&sentence);
         }
-        if matches!(ended, Ended::Held(_)) { ExitCode::from(3) } else { ExitCode::SUCCESS }
+        if matches!(ended, Ended::Held(_)) {
+            ExitCode::from(3)
+        } else {
+            ExitCode::SUCCESS
+        }
     }
 }
 
@@ -236,7 +299,11 @@ fn step_word(step: Step) -> &'static str {
 
 /// Who gives the pen away in the pass that is under way.
 fn giver(both: &Both) -> End {
-    if both.service.pen.state == State::Held { End::Monolith } else { End::Service }
+    if both.service.pen.state == State::Held {
+        End::Monolith
+    } else {
+        End::Service
+    }
 }
 
 /// The moves that are left.
@@ -245,12 +312,20 @@ fn moves(pass: &mut Pass<'_>, both: &Both) -> Result<Pen, Failure> {
     let receipt = if giver.state == State::Granted {
         giver.clone()
     } else {
-        let fenced = if giver.state == State::Fenced { giver.clone() } else { pass.fence(both)? };
+        let fenced = if giver.state == State::Fenced {
+            giver.clone()
+        } else {
+            pass.fence(both)?
+        };
         let proof = pass.drain(&fenced)?;
         pass.grant(&fenced, proof)?
     };
-    let accepted = pass.accept(receipt)?;
-    let taker = pass.remote.runtime.block_on(pass.sides.at(pass.to).status()).map_err(failure)?;
+    let accepted = pass.accept(&receipt)?;
+    let taker = pass
+        .remote
+        .runtime
+        .block_on(pass.sides.at(pass.to).status())
+        .map_err(failure)?;
     debug_assert_eq!(accepted.epoch, taker.pen.epoch);
-    pass.turn(accepted)
+    pass.turn(&accepted)
 }

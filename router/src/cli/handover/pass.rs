@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use handover::client;
 use handover::wire::{self, Pen, Position, State};
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::sides::{Both, End, Sides, failure};
@@ -33,6 +34,7 @@ pub(super) struct Pass<'r> {
     pub(super) quiet: bool,
     pub(super) told: Vec<Value>,
     pub(super) began: Option<Instant>,
+    pub(super) journal: Vec<JoinHandle<()>>,
 }
 
 impl Pass<'_> {
@@ -43,15 +45,27 @@ impl Pass<'_> {
         }
         self.told.push(json!({ "step": step, "detail": detail }));
         let entry = json!({ "pass": self.id, "step": step, "detail": detail });
-        // The journal explains; what is true stands in the sides. A router that is away must not stop a pass half-way.
-        let _ = self.remote.post(&["modules", self.module, "journal"], &entry, &actor(), PATIENCE);
+        // The journal explains; what is true stands in the sides. Nothing waits for it while writes wait, and a router that is away must
+        // not stop a pass half-way.
+        let written = self
+            .remote
+            .post_beside(&["modules", self.module, "journal"], &entry, &actor());
+        self.journal.push(written);
+    }
+
+    /// Waits until the journal has everything.
+    pub(super) fn close_journal(&mut self) {
+        for written in std::mem::take(&mut self.journal) {
+            let _ = self.remote.runtime.block_on(written);
+        }
     }
 
     /// Lets writes wait at the router, so that clients notice a pause and no refusal.
     pub(super) fn hold(&mut self) -> Result<(), Failure> {
         let reason = format!("pass {}", self.id);
         let body = json!({ "ms": HOLD_MS, "reason": reason });
-        self.remote.post(&["modules", self.module, "hold"], &body, &actor(), PATIENCE)?;
+        self.remote
+            .post(&["modules", self.module, "hold"], &body, &actor(), PATIENCE)?;
         self.began = Some(Instant::now());
         self.note("hold", "writes wait at the router");
         Ok(())
@@ -60,12 +74,19 @@ impl Pass<'_> {
     /// Lets them go on.
     pub(super) fn release(&mut self) {
         let reason = format!("pass {}", self.id);
-        let released =
-            self.remote.post(&["modules", self.module, "release"], &json!({ "reason": reason }), &actor(), PATIENCE);
+        let released = self.remote.post(
+            &["modules", self.module, "release"],
+            &json!({ "reason": reason }),
+            &actor(),
+            PATIENCE,
+        );
         let pause = self.began.take().map_or(0, |began| began.elapsed().as_millis());
         match released {
             Ok(_) => self.note("release", &format!("writes paused {pause} ms")),
-            Err(_) => self.note("release", "the router does not answer; it lets writes go on by itself"),
+            Err(_) => self.note(
+                "release",
+                "the router does not answer; it lets writes go on by itself",
+            ),
         }
     }
 
@@ -80,9 +101,16 @@ impl Pass<'_> {
         };
         let pen = self.ask(self.sides.at(self.from).fence(&command))?;
         if pen.state != State::Fenced {
-            return Err(Failure::Other(format!("pass {} is over: the pen is {}", self.id, pen.state.word())));
+            return Err(Failure::Other(format!(
+                "pass {} is over: the pen is {}",
+                self.id,
+                pen.state.word()
+            )));
         }
-        let at = pen.position.map(|position| position.to_string()).unwrap_or_default();
+        let at = pen
+            .position
+            .map(|position| position.to_string())
+            .unwrap_or_default();
         self.note("fence", &format!("{} lets nobody write, at {at}", pen.side));
         Ok(pen)
     }
@@ -117,7 +145,9 @@ impl Pass<'_> {
                 });
             }
             if Instant::now() > deadline {
-                let reached = follow.and_then(|follow| follow.reached).map_or_else(|| "nothing".to_owned(), |at| at.to_string());
+                let reached = follow
+                    .and_then(|follow| follow.reached)
+                    .map_or_else(|| "nothing".to_owned(), |at| at.to_string());
                 return Err(Failure::Other(format!(
                     "{} has reached {reached} and not {until} in {DRAIN:?}; the fence was taken back, nothing has moved",
                     status.side
@@ -128,16 +158,26 @@ impl Pass<'_> {
 
     /// fenced → held, when a pass cannot go on.
     pub(super) fn take_back(&mut self, fenced: &Pen) {
-        let command = wire::Abort { pass: self.id, epoch: fenced.epoch };
+        let command = wire::Abort {
+            pass: self.id,
+            epoch: fenced.epoch,
+        };
         match self.ask(self.sides.at(self.from).abort(&command)) {
-            Ok(pen) => self.note("abort", &format!("{} writes on, in epoch {}", pen.holder, pen.epoch)),
+            Ok(pen) => self.note(
+                "abort",
+                &format!("{} writes on, in epoch {}", pen.holder, pen.epoch),
+            ),
             Err(_) => self.note("abort", "the holder does not answer; the fence ends by itself"),
         }
     }
 
     /// fenced → granted: from here on there is only forward.
     pub(super) fn grant(&mut self, fenced: &Pen, proof: wire::Proof) -> Result<Pen, Failure> {
-        let command = wire::Grant { pass: self.id, epoch: fenced.epoch, proof };
+        let command = wire::Grant {
+            pass: self.id,
+            epoch: fenced.epoch,
+            proof,
+        };
         let pen = match self.ask(self.sides.at(self.from).grant(&command)) {
             Ok(pen) => pen,
             Err(failure) => {
@@ -146,20 +186,34 @@ impl Pass<'_> {
                 return Err(failure);
             }
         };
-        self.note("grant", &format!("{} is to have the pen, in epoch {}", pen.holder, pen.epoch));
+        self.note(
+            "grant",
+            &format!("{} is to have the pen, in epoch {}", pen.holder, pen.epoch),
+        );
         Ok(pen)
     }
 
     /// The follower becomes the holder.
-    pub(super) fn accept(&mut self, receipt: Pen) -> Result<Pen, Failure> {
-        let pen = self.insist(|this| this.ask(this.sides.at(this.to).accept(&wire::Accept { receipt: receipt.clone() })))?;
-        self.note("accept", &format!("{} writes, in epoch {}", pen.holder, pen.epoch));
+    pub(super) fn accept(&mut self, receipt: &Pen) -> Result<Pen, Failure> {
+        let pen = self.insist(|this| {
+            this.ask(this.sides.at(this.to).accept(&wire::Accept {
+                receipt: receipt.clone(),
+            }))
+        })?;
+        self.note(
+            "accept",
+            &format!("{} writes, in epoch {}", pen.holder, pen.epoch),
+        );
         Ok(pen)
     }
 
     /// The old holder follows.
-    pub(super) fn turn(&mut self, receipt: Pen) -> Result<Pen, Failure> {
-        let pen = self.insist(|this| this.ask(this.sides.at(this.from).turn(&wire::Turn { receipt: receipt.clone() })))?;
+    pub(super) fn turn(&mut self, receipt: &Pen) -> Result<Pen, Failure> {
+        let pen = self.insist(|this| {
+            this.ask(this.sides.at(this.from).turn(&wire::Turn {
+                receipt: receipt.clone(),
+            }))
+        })?;
         self.note("turn", &format!("{} follows", pen.side));
         Ok(pen)
     }
@@ -182,17 +236,31 @@ impl Pass<'_> {
             End::Service => ModeWord::Service,
             End::Monolith => ModeWord::Monolith,
         };
-        for route in &self.sides.write_routes {
+        for route in &self.sides.routes_to_set {
             let wish = WishBody {
-                wish: WishFor::Set(SetMode { route: route.clone(), mode, percent: None }),
-                reason: format!("pass {}: the pen has moved, and the rows of both sides were equal", self.id),
+                wish: WishFor::Set(SetMode {
+                    route: route.clone(),
+                    mode,
+                    percent: None,
+                }),
+                reason: format!(
+                    "pass {}: the pen has moved, and the rows of both sides were equal",
+                    self.id
+                ),
                 // What allows it is the pen, not the evidence of answers: a write cannot be shadowed.
                 force: true,
                 expected: None,
             };
             self.remote.post(&["switch"], &wish, &actor(), PATIENCE)?;
         }
-        let routes = self.sides.write_routes.join(", ");
+        if self.sides.routes_to_set.is_empty() {
+            self.note(
+                "routes",
+                "by-owner in the file: they have followed the pen already",
+            );
+            return Ok(());
+        }
+        let routes = self.sides.routes_to_set.join(", ");
         self.note("routes", &format!("{} in the file: {routes}", self.to.word()));
         Ok(())
     }

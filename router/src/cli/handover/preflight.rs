@@ -20,7 +20,9 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Lets the other side copy and follow, and waits until it does.
 pub(super) fn following(pass: &mut Pass<'_>, again: bool) -> Result<Both, Failure> {
     let runtime = &pass.remote.runtime;
-    let begun = runtime.block_on(pass.sides.at(pass.to).copy(&Copy { pass: pass.id, again })).map_err(failure);
+    let begun = runtime
+        .block_on(pass.sides.at(pass.to).copy(&Copy { pass: pass.id, again }))
+        .map_err(failure);
     begun?;
     let bar = progress(pass.quiet);
     let began = Instant::now();
@@ -28,12 +30,20 @@ pub(super) fn following(pass: &mut Pass<'_>, again: bool) -> Result<Both, Failur
         let both = pass.sides.both(&pass.remote.runtime)?;
         let taker = both.at(pass.to);
         let Some(follow) = &taker.follow else {
-            return Err(Failure::Other(format!("`{}` does not follow; see `banyan doctor`", taker.side)));
+            return Err(Failure::Other(format!(
+                "`{}` does not follow; see `banyan doctor`",
+                taker.side
+            )));
         };
         match follow.phase {
             Phase::Following => {
                 bar.finish_and_clear();
-                let detail = format!("{} follows {} ({:.1} s)", taker.side, follow.source, began.elapsed().as_secs_f64());
+                let detail = format!(
+                    "{} follows {} ({:.1} s)",
+                    taker.side,
+                    follow.source,
+                    began.elapsed().as_secs_f64()
+                );
                 pass.note("copy", &detail);
                 return Ok(both);
             }
@@ -41,7 +51,9 @@ pub(super) fn following(pass: &mut Pass<'_>, again: bool) -> Result<Both, Failur
             Phase::Copying | Phase::CatchingUp => {
                 let copied = follow.copied.as_ref();
                 bar.set_position(copied.map_or(0, |copied| copied.rows));
-                bar.set_message(copied.map_or_else(|| follow.phase.word().to_owned(), |copied| copied.table.clone()));
+                bar.set_message(
+                    copied.map_or_else(|| follow.phase.word().to_owned(), |copied| copied.table.clone()),
+                );
             }
         }
         std::thread::sleep(LOOK);
@@ -70,18 +82,31 @@ fn stuck(taker: &Status) -> String {
 pub(super) fn missing(pass: &Pass<'_>) -> Result<Vec<String>, Failure> {
     let both = pass.sides.both(&pass.remote.runtime)?;
     let (giver, taker) = (both.at(pass.from), both.at(pass.to));
-    let mut missing = taker.ready.missing.iter().map(|reason| format!("{}: {reason}", taker.side)).collect::<Vec<_>>();
+    let mut missing = taker
+        .ready
+        .missing
+        .iter()
+        .map(|reason| format!("{}: {reason}", taker.side))
+        .collect::<Vec<_>>();
     if giver.tables != taker.tables {
-        missing.push(format!("`{}` and `{}` describe the module's tables differently", giver.side, taker.side));
+        missing.push(format!(
+            "`{}` and `{}` describe the module's tables differently",
+            giver.side, taker.side
+        ));
     }
     let lag = taker.follow.as_ref().and_then(|follow| follow.lag_seconds);
     if lag.is_none_or(|lag| lag > LAG) {
-        let behind = lag.map_or_else(|| "has not been at the feed's end yet".to_owned(), |lag| format!("is {lag:.1} s behind"));
+        let behind = lag.map_or_else(
+            || "has not been at the feed's end yet".to_owned(),
+            |lag| format!("is {lag:.1} s behind"),
+        );
         missing.push(format!("`{}` {behind}; at most {LAG} s are wanted", taker.side));
     }
     let skew = (giver.now - taker.now).abs().to_std().unwrap_or_default();
     if skew > SKEW {
-        missing.push(format!("the clocks of the two sides are {skew:?} apart; {SKEW:?} are allowed"));
+        missing.push(format!(
+            "the clocks of the two sides are {skew:?} apart; {SKEW:?} are allowed"
+        ));
     }
     if let Err(error) = pass.remote.runtime.block_on(pass.sides.at(pass.from).rehearse()) {
         missing.push(format!("there would be no way back: {error}"));
@@ -94,7 +119,9 @@ fn progress(quiet: bool) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new_spinner();
-    if let Ok(style) = ProgressStyle::with_template("  copy       {spinner} {msg}: {human_pos} rows, {per_sec}") {
+    if let Ok(style) =
+        ProgressStyle::with_template("  copy       {spinner} {msg}: {human_pos} rows, {per_sec}")
+    {
         bar.set_style(style);
     }
     bar.enable_steady_tick(Duration::from_millis(100));

@@ -50,11 +50,18 @@ impl Seal {
         let (service, monolith) = (&both.service, &both.monolith);
         let phase = monolith.follow.as_ref().map(|follow| follow.phase);
         if phase == Some(Phase::Sealed) {
-            return Ok(self.end("sealed", &["it has been sealed already".to_owned()], ExitCode::SUCCESS));
+            return Ok(self.end(
+                "sealed",
+                &["it has been sealed already".to_owned()],
+                ExitCode::SUCCESS,
+            ));
         }
         let mut held = Vec::new();
         if !service.pen.is_here() {
-            held.push(format!("`{}` does not hold the pen; hand over first", service.side));
+            held.push(format!(
+                "`{}` does not hold the pen; hand over first",
+                service.side
+            ));
         }
         if phase != Some(Phase::Following) {
             held.push("the monolith does not follow the service; see `banyan doctor`".to_owned());
@@ -70,14 +77,28 @@ impl Seal {
         }
         let mut lines = deletable(&self.module, &sides, &both.monolith);
         if !self.yes {
-            lines.insert(0, "it may be sealed; --yes does it, and there is no way back then".to_owned());
+            lines.insert(
+                0,
+                "it may be sealed; --yes does it, and there is no way back then".to_owned(),
+            );
             return Ok(self.end("possible", &lines, ExitCode::SUCCESS));
         }
-        let command = wire::Seal { epoch: service.pen.epoch };
+        let command = wire::Seal {
+            epoch: service.pen.epoch,
+        };
         // The follower first: a holder that keeps nothing for a follower that still asks would only confuse it.
-        remote.runtime.block_on(sides.monolith.seal(&command)).map_err(failure)?;
-        remote.runtime.block_on(sides.service.seal(&command)).map_err(failure)?;
-        lines.insert(0, "sealed: the monolith's copy stands still from here on".to_owned());
+        remote
+            .runtime
+            .block_on(sides.monolith.seal(&command))
+            .map_err(failure)?;
+        remote
+            .runtime
+            .block_on(sides.service.seal(&command))
+            .map_err(failure)?;
+        lines.insert(
+            0,
+            "sealed: the monolith's copy stands still from here on".to_owned(),
+        );
         Ok(self.end("sealed", &lines, ExitCode::SUCCESS))
     }
 
@@ -97,11 +118,21 @@ fn deletable(module: &str, sides: &Sides, monolith: &wire::Status) -> Vec<String
     vec![
         "what can be deleted in the monolith:".to_owned(),
         format!("  tables   {}", tables.join(", ")),
-        format!("           pen_{0}, outbox_{0}, follow_{0}, followers_{0} and their triggers", module.replace('-', "_")),
-        format!("  routes   every route of the module; writes: {}", sides.write_routes.join(", ")),
-        format!("  settings handover.modules.{module}; flags.{module} stays on the adapter that asks the service"),
+        format!(
+            "           pen_{0}, outbox_{0}, follow_{0}, followers_{0} and their triggers",
+            module.replace('-', "_")
+        ),
+        format!(
+            "  routes   every route of the module; writes: {}",
+            sides.write_routes.join(", ")
+        ),
+        format!(
+            "  settings handover.modules.{module}; flags.{module} stays on the adapter that asks the service"
+        ),
         format!("  files    src/{module}/ but its port and its remote adapter"),
         "what can be deleted in the router's file:".to_owned(),
-        format!("  [modules.{module}.handover]; the module's routes stay on mode service, or become an upstream of their own"),
+        format!(
+            "  [modules.{module}.handover]; the module's routes stay on mode service, or become an upstream of their own"
+        ),
     ]
 }

@@ -55,12 +55,18 @@ impl Verify {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::Other(error.to_string()))?;
         let both = sides.both(&runtime)?;
-        let follower = if both.service.pen.holder == both.service.side { End::Monolith } else { End::Service };
+        let follower = if both.service.pen.holder == both.service.side {
+            End::Monolith
+        } else {
+            End::Service
+        };
         let report = look(&sides, &both, follower, &runtime, self.json)?;
         if self.repair && !report.is_equal() {
             for difference in &report.differences {
                 let command = repair(difference);
-                runtime.block_on(sides.at(follower).repair(&command)).map_err(failure)?;
+                runtime
+                    .block_on(sides.at(follower).repair(&command))
+                    .map_err(failure)?;
             }
             let again = look(&sides, &both, follower, &runtime, self.json)?;
             return Ok(self.end(&again, Some(report.differences.len())));
@@ -75,16 +81,28 @@ impl Verify {
             say(&value.to_string());
         } else {
             let repaired = repaired.map_or_else(String::new, |rows| format!("{rows} rows repaired; "));
-            let told = if report.is_equal() { summary(report) } else { told(report).join("\n") };
+            let told = if report.is_equal() {
+                summary(report)
+            } else {
+                told(report).join("\n")
+            };
             say(&format!("{repaired}{told}"));
         }
-        if report.is_equal() { ExitCode::SUCCESS } else { ExitCode::from(3) }
+        if report.is_equal() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(3)
+        }
     }
 }
 
 /// The range that holds one row alone, as the holder has it.
 fn repair(difference: &Difference) -> Repair {
-    Repair { table: difference.table.clone(), after: difference.after.clone(), through: Some(difference.key.clone()) }
+    Repair {
+        table: difference.table.clone(),
+        after: difference.after.clone(),
+        through: Some(difference.key.clone()),
+    }
 }
 
 /// The verification of a pass.
@@ -101,14 +119,23 @@ pub(super) fn look(
     runtime: &tokio::runtime::Runtime,
     quiet: bool,
 ) -> Result<Report, Failure> {
-    let holder = if follower == End::Service { End::Monolith } else { End::Service };
+    let holder = if follower == End::Service {
+        End::Monolith
+    } else {
+        End::Service
+    };
     let bar = progress(quiet);
     let mut tell = |progress: Progress<'_>| {
         bar.set_position(progress.rows);
         bar.set_message(format!("{} ({} differ)", progress.table, progress.differences));
     };
     let tables = &both.at(holder).tables;
-    let compared = runtime.block_on(compare::compare(sides.at(holder), sides.at(follower), tables, &mut tell));
+    let compared = runtime.block_on(compare::compare(
+        sides.at(holder),
+        sides.at(follower),
+        tables,
+        &mut tell,
+    ));
     bar.finish_and_clear();
     compared.map_err(failure)
 }
@@ -118,7 +145,9 @@ fn progress(quiet: bool) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new_spinner();
-    if let Ok(style) = ProgressStyle::with_template("  verify     {spinner} {msg}: {human_pos} rows, {per_sec}") {
+    if let Ok(style) =
+        ProgressStyle::with_template("  verify     {spinner} {msg}: {human_pos} rows, {per_sec}")
+    {
         bar.set_style(style);
     }
     bar.enable_steady_tick(Duration::from_millis(100));
@@ -131,7 +160,9 @@ fn summary(report: &Report) -> String {
     match (report.total, report.unsettled) {
         (0, 0) => format!("{tables} tables, {rows} rows: equal"),
         (total, 0) => format!("{tables} tables, {rows} rows: {total} differ"),
-        (total, unsettled) => format!("{tables} tables, {rows} rows: {total} differ, {unsettled} did not come to rest"),
+        (total, unsettled) => {
+            format!("{tables} tables, {rows} rows: {total} differ, {unsettled} did not come to rest")
+        }
     }
 }
 
@@ -139,7 +170,9 @@ fn summary(report: &Report) -> String {
 pub(super) fn told(report: &Report) -> Vec<String> {
     let mut lines = vec![summary(report)];
     lines.extend(report.differences.iter().take(SHOWN).map(line));
-    let more = report.total.saturating_sub(SHOWN.min(report.differences.len()) as u64);
+    let more = report
+        .total
+        .saturating_sub(SHOWN.min(report.differences.len()) as u64);
     if more > 0 {
         lines.push(format!("and {more} more"));
     }
@@ -151,11 +184,28 @@ fn line(difference: &Difference) -> String {
     match &difference.missing_at {
         Some(side) => format!("{row}: missing at {side}"),
         None => {
-            let value = |value: &Option<Value>| value.as_ref().map_or_else(|| "absent".to_owned(), Value::to_string);
-            let column = |column: &compare::Column| {
-                format!("{}: {} at the holder, {} at the follower", column.name, value(&column.holder), value(&column.follower))
+            let value = |value: &Option<Value>| {
+                value
+                    .as_ref()
+                    .map_or_else(|| "absent".to_owned(), Value::to_string)
             };
-            format!("{row}: {}", difference.columns.iter().map(column).collect::<Vec<_>>().join("; "))
+            let column = |column: &compare::Column| {
+                format!(
+                    "{}: {} at the holder, {} at the follower",
+                    column.name,
+                    value(&column.holder),
+                    value(&column.follower)
+                )
+            };
+            format!(
+                "{row}: {}",
+                difference
+                    .columns
+                    .iter()
+                    .map(column)
+                    .collect::<Vec<_>>()
+                    .join("; ")
+            )
         }
     }
 }

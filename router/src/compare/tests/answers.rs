@@ -34,7 +34,10 @@ fn a_body_that_is_described_is_described_in_bounds_whatever_its_media_type() {
         unreachable!("equal");
     };
     assert!(
-        differences.listed.iter().all(|difference| difference.right.len() <= 170),
+        differences
+            .listed
+            .iter()
+            .all(|difference| difference.right.len() <= 170),
         "{differences:?}"
     );
 }

@@ -1,0 +1,140 @@
+//! There and back, again and again, while clients never rest.
+
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use banyan_tests::history::{What, contradictions};
+
+use crate::rows;
+use crate::traffic::{SHARED, Seen, Traffic, shared};
+use crate::world::World;
+
+const CLIENTS: usize = 16;
+
+/// Hands the catalog over and back while clients never rest, then looks at everything.
+pub(crate) fn there_and_back(world: &mut World) -> anyhow::Result<()> {
+    let (times, rest) = (
+        number("BANYAN_HANDOVERS", 2),
+        Duration::from_secs(number("BANYAN_SECONDS", 2)),
+    );
+    let traffic = Traffic::start(
+        &world.till.runtime,
+        &world.router(),
+        &world.till.token,
+        CLIENTS,
+        false,
+    )?;
+    let (began, mut passes) = (Instant::now(), Vec::new());
+    for _ in 0..times {
+        for to in ["service", "monolith"] {
+            let from = Instant::now();
+            let done = world.ask(&["handover", "catalog", "--to", to, "--json"])?;
+            ensure!(done["outcome"] == "moved", "{done}");
+            passes.push((from, Instant::now()));
+            std::thread::sleep(rest);
+        }
+    }
+    let took = began.elapsed();
+    let seen = traffic.end(&world.till.runtime)?;
+    judge(world, &seen)?;
+    let pauses = pauses(&seen, &passes);
+    println!(
+        "{}: {} requests ({:.0}/s), {} writes acknowledged, {} passes; longest wait of a write in a pass: median {:?}, greatest {:?}",
+        world.database.name(),
+        seen.requests,
+        seen.requests as f64 / took.as_secs_f64(),
+        seen.acknowledged,
+        passes.len(),
+        pauses[pauses.len() / 2],
+        pauses[pauses.len() - 1],
+    );
+    Ok(())
+}
+
+/// Nothing failed, nothing is lost, nothing is doubled, one order of writes explains what everybody saw, and both databases have
+/// the same rows.
+pub(crate) fn judge(world: &World, seen: &Seen) -> anyhow::Result<()> {
+    ensure!(
+        seen.wrong.is_empty(),
+        "{} things were wrong, the first: {:#?}",
+        seen.wrong.len(),
+        seen.wrong
+    );
+    let mut history = seen.history.clone();
+    for n in 0..SHARED {
+        history.push(read(world, &shared(n))?);
+    }
+    let wrong = contradictions(&history);
+    ensure!(
+        wrong.is_empty(),
+        "{} contradictions, the first: {:#?}",
+        wrong.len(),
+        &wrong[..wrong.len().min(5)]
+    );
+    for (sku, known) in &seen.own {
+        let (status, product) = world.till.runtime.block_on(get(world, sku))?;
+        let found =
+            (status == 200).then(|| (product["version"].as_i64(), product["price"]["amount"].as_i64()));
+        let known = known.map(|(version, price)| (Some(version), Some(price)));
+        ensure!(found == known, "{sku}: left as {known:?}, found as {found:?}");
+    }
+    let rows = world.until(
+        "both databases have the same rows",
+        Duration::from_secs(10),
+        || {
+            let (rows, wrong) = rows::compare(world)?;
+            ensure!(wrong.is_empty(), "{wrong:#?}");
+            Ok(Some(rows))
+        },
+    )?;
+    ensure!(rows > 0, "no rows were compared");
+    Ok(())
+}
+
+fn read(world: &World, sku: &str) -> anyhow::Result<banyan_tests::history::Operation> {
+    let began = Instant::now();
+    let (status, product) = world.till.runtime.block_on(get(world, sku))?;
+    let (version, price) = (product["version"].as_i64(), product["price"]["amount"].as_i64());
+    let (Some(version), Some(price)) = (version, price) else {
+        anyhow::bail!("{sku}: {status} {product}");
+    };
+    let what = What::Read { version, price };
+    Ok(banyan_tests::history::Operation {
+        sku: sku.to_owned(),
+        began,
+        ended: Instant::now(),
+        what,
+    })
+}
+
+/// A product as the holder has it now.
+async fn get(world: &World, sku: &str) -> anyhow::Result<(u16, serde_json::Value)> {
+    let answer = world
+        .till
+        .client
+        .get(format!("{}/api/products/{sku}", world.router()))
+        .send()
+        .await?;
+    Ok((answer.status().as_u16(), answer.json().await.unwrap_or_default()))
+}
+
+/// The longest that a write took in each pass, in order.
+fn pauses(seen: &Seen, passes: &[(Instant, Instant)]) -> Vec<Duration> {
+    let longest = |(from, to): &(Instant, Instant)| {
+        let within = seen
+            .writes
+            .iter()
+            .filter(|(ended, took)| ended >= from && *ended - *took <= *to);
+        within.map(|(_, took)| *took).max().unwrap_or_default()
+    };
+    let mut pauses: Vec<Duration> = passes.iter().map(longest).collect();
+    pauses.sort();
+    pauses
+}
+
+fn number<N: std::str::FromStr>(variable: &str, usual: N) -> N {
+    std::env::var(variable)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(usual)
+}

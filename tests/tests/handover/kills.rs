@@ -1,0 +1,131 @@
+//! kill -9 of everything, at every step of a pass, there and back.
+//!
+//! The step at which somebody dies is found by time: a pass is begun and the victim killed a little later each time, from before the fence to
+//! after the turn. What must hold does not depend on where it was: within ten seconds of the restart one side accepts writes, or the
+//! doctor names the one move, which then works; and nothing is lost.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+
+use crate::back::judge;
+use crate::traffic::Traffic;
+use crate::world::{Process, World};
+
+/// Whom to kill.
+#[derive(Clone, Copy, Debug)]
+enum Victim {
+    Coordinator,
+    Process(Process),
+}
+
+const VICTIMS: [Victim; 4] = [
+    Victim::Coordinator,
+    Victim::Process(Process::Monolith),
+    Victim::Process(Process::Catalog),
+    Victim::Process(Process::Router),
+];
+
+/// When, after the pass has begun to hold writes, in milliseconds; more with `BANYAN_KILLS`.
+const MOMENTS: [u64; 3] = [0, 15, 60];
+
+/// Kills each of them at several moments of a pass to the service and of one back.
+pub(crate) fn everywhere(world: &mut World) -> anyhow::Result<()> {
+    let moments: Vec<u64> = match std::env::var("BANYAN_KILLS") {
+        Ok(many) => (0..many.parse().context("BANYAN_KILLS is a number")?)
+            .map(|n| n * 5)
+            .collect(),
+        Err(_) => MOMENTS.to_vec(),
+    };
+    let traffic = Traffic::start(&world.till.runtime, &world.router(), &world.till.token, 8, true)?;
+    world.ask(&["handover", "catalog", "--until", "copy", "--json"])?;
+    for victim in VICTIMS {
+        for moment in &moments {
+            let holder = holder(world)?;
+            let to = if holder == "monolith" {
+                "service"
+            } else {
+                "monolith"
+            };
+            one(world, victim, *moment, to)
+                .with_context(|| format!("{victim:?} killed {moment} ms into a pass to the {to}"))?;
+        }
+    }
+    let seen = traffic.end(&world.till.runtime)?;
+    // What was left unanswered may have been done or not; the history knows that, the own products do not.
+    let judged = crate::traffic::Seen {
+        own: Vec::new(),
+        ..seen
+    };
+    judge(world, &judged)
+}
+
+fn holder(world: &World) -> anyhow::Result<String> {
+    world.until("one side writes", Duration::from_secs(10), || {
+        let found = world.doctor()?;
+        let is_settled = found["next"]["move"] == "none" || found["next"]["move"] == "turn";
+        Ok(found["writes"].as_str().filter(|_| is_settled).map(str::to_owned))
+    })
+}
+
+fn one(world: &mut World, victim: Victim, moment: u64, to: &str) -> anyhow::Result<()> {
+    let mut coordinator = world.spawn(&["handover", "catalog", "--to", to])?;
+    // The fence is what makes the rest urgent; the moments are counted from there, or from where the pass gave up.
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(20) && coordinator.try_wait()?.is_none() {
+        if world.is_moving()? {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    std::thread::sleep(Duration::from_millis(moment));
+    match victim {
+        Victim::Coordinator => coordinator.kill()?,
+        Victim::Process(process) => {
+            world.kill(process);
+            std::thread::sleep(Duration::from_millis(200));
+            world.start(process)?;
+        }
+    }
+    // A coordinator that lives on gets its chance to end the pass; then it must go.
+    let until = Instant::now() + Duration::from_secs(15);
+    while coordinator.try_wait()?.is_none() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let _gone = coordinator.kill();
+    coordinator.wait()?;
+    settled(world)
+}
+
+/// Within ten seconds one side accepts writes, or the move that the doctor names makes it so.
+fn settled(world: &World) -> anyhow::Result<()> {
+    let began = Instant::now();
+    let mut last = Value::Null;
+    while began.elapsed() < Duration::from_secs(10) {
+        last = world.doctor().unwrap_or(last);
+        if last["writes"].is_string() {
+            return Ok(());
+        }
+        if let Some(command) = last["next"]["command"]
+            .as_str()
+            .filter(|command| command.starts_with("banyan handover"))
+        {
+            let words: Vec<&str> = command
+                .split("   ")
+                .next()
+                .unwrap_or_default()
+                .split(' ')
+                .skip(1)
+                .collect();
+            world.banyan(&words)?;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    ensure!(
+        last["writes"].is_string(),
+        "nobody writes after 10 s: {last}\n{}",
+        world.logs()
+    );
+    Ok(())
+}

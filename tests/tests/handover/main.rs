@@ -1,0 +1,88 @@
+//! The catalog and its data moved to the service and back, under traffic, with everything killed that can be killed; on both databases.
+//!
+//! For whoever doubts promises P1 to P4. Clients, history checker and row comparison trust nothing of the product. By default each trial is
+//! short; `BANYAN_HANDOVERS=10 BANYAN_SECONDS=30` makes the long run of *there and back* ten passes each way with 30 s of writes after each.
+
+mod back;
+mod kills;
+mod rows;
+mod tails;
+mod traffic;
+mod world;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use banyan_tests::till::Database;
+use world::World;
+
+fn main() -> std::process::ExitCode {
+    let mut args = Arguments::from_args();
+    // Each trial keeps the machine busy by itself.
+    args.test_threads = args.test_threads.or(Some(1));
+    if !args.list
+        && !banyan_tests::programs::build()
+            .status()
+            .is_ok_and(|status| status.success())
+    {
+        // Cargo has said why.
+        return std::process::ExitCode::FAILURE;
+    }
+    let mut trials = Vec::new();
+    for database in Database::both() {
+        for (name, work) in WORKS {
+            trials.push(trial(name, &database, *work));
+        }
+    }
+    libtest_mimic::run(&args, trials).exit_code()
+}
+
+type Work = fn(&mut World) -> anyhow::Result<()>;
+
+const WORKS: &[(&str, Work)] = &[
+    (
+        "there_and_back_under_traffic_loses_and_doubles_nothing",
+        back::there_and_back,
+    ),
+    (
+        "what_travels_with_the_rows_holds_on_the_other_side",
+        tails::what_travels,
+    ),
+    (
+        "two_coordinators_at_once_and_an_abort_make_one_pass_or_none",
+        tails::two_at_once,
+    ),
+    (
+        "an_altered_row_is_named_and_mended_and_stops_a_hand_over",
+        tails::altered_row,
+    ),
+    (
+        "a_service_that_loses_a_field_is_refused_the_pen",
+        tails::lost_field,
+    ),
+    (
+        "a_monolith_that_could_not_follow_keeps_the_pen",
+        tails::no_way_back,
+    ),
+    (
+        "a_follower_behind_the_floor_says_so_and_copies_anew_when_told",
+        tails::behind_the_floor,
+    ),
+    (
+        "a_write_past_the_service_is_refused_by_the_database",
+        tails::rogue_write,
+    ),
+    (
+        "whoever_is_killed_at_any_step_one_side_writes_or_the_doctor_names_the_move",
+        kills::everywhere,
+    ),
+];
+
+fn trial(name: &str, database: &Database, work: Work) -> Trial {
+    let (named, ignored) = (format!("{}::{name}", database.name()), !database.is_there());
+    let database = database.clone();
+    let run = move || {
+        let mut world = World::open(&database)?;
+        work(&mut world).map_err(|error| Failed::from(format!("{error:#}\n{}", world.logs())))
+    };
+    Trial::test(named, run).with_ignored_flag(ignored)
+}
