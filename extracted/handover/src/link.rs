@@ -43,6 +43,8 @@ pub struct Link {
     /// When the question was asked whose answer brought this side to the end of the feed that it follows; everything that the holder had
     /// by then is here.
     as_of: watch::Sender<Option<Instant>>,
+    /// When that answer came.
+    at_end: Mutex<Option<Instant>>,
 }
 
 impl Link {
@@ -72,6 +74,7 @@ impl Link {
             may_wait: Semaphore::new(MAY_WAIT),
             acknowledged: Mutex::default(),
             as_of: watch::Sender::default(),
+            at_end: Mutex::default(),
         }))
     }
 
@@ -216,12 +219,16 @@ impl Link {
 
     /// Notes that this side is at the end of the feed that it follows, as that was when it asked.
     pub(crate) fn seen_end(&self, asked: Instant) {
+        *self.at_end.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         self.as_of.send_replace(Some(asked));
     }
 
     /// How long ago that was.
     pub(crate) fn lag(&self) -> Option<Duration> {
-        self.as_of.borrow().map(|at| at.elapsed())
+        self.at_end
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .map(|at| at.elapsed())
     }
 
     /// Waits until this side has asked its source once more and applied all of the answer, or the time is over. Says which.

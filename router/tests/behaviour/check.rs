@@ -152,7 +152,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "\"canary\"",
         "\"by-owner\"",
-        ":16:11: modules.catalog.routes[0].mode: mode \"by-owner\" is not in this version",
+        ":17:11: modules.catalog.routes[0].percent: percent has no meaning in mode \"by-owner\"",
     ),
     (
         "\"GET /api/products/{sku}\"\nmode    = \"canary\"\npercent = 10",

@@ -12,6 +12,10 @@ use crate::world::World;
 const CLIENTS: usize = 16;
 
 /// Hands the catalog over and back while clients never rest, then looks at everything.
+#[expect(
+    clippy::print_stdout,
+    reason = "the figures, for whoever asked for the long run"
+)]
 pub(crate) fn there_and_back(world: &mut World) -> anyhow::Result<()> {
     let (times, rest) = (
         number("BANYAN_HANDOVERS", 2),

@@ -59,17 +59,19 @@ fn to(world: &World, side: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A key under which a product was created.
+const KEY: [(&str, &str); 1] = [("idempotency-key", "the-same")];
+
 /// Keys, entity tags, deletions and the cursors of lists hold on the other side.
 pub(crate) fn what_travels(world: &mut World) -> anyhow::Result<()> {
     for n in 0..30 {
         create(world, &format!("P-{n:02}"))?;
     }
-    let key = [("idempotency-key", "the-same")];
     let first = send(
         world,
         Method::POST,
         "/api/products",
-        &key,
+        &KEY,
         Some(product("KEYED", 5)),
     )?;
     ensure!(first.0 == StatusCode::CREATED, "{first:?}");
@@ -78,66 +80,13 @@ pub(crate) fn what_travels(world: &mut World) -> anyhow::Result<()> {
     let gone = send(world, Method::DELETE, "/api/products/GONE", &[], None)?;
     ensure!(gone.0 == StatusCode::NO_CONTENT, "{gone:?}");
     let page = send(world, Method::GET, "/api/products?limit=10", &[], None)?.2;
-    let cursor = page["next"].as_str().context("there is a next page")?.to_owned();
 
     to(world, "service")?;
-    let again = send(
-        world,
-        Method::POST,
-        "/api/products",
-        &key,
-        Some(product("KEYED", 5)),
-    )?;
-    ensure!(again == first, "{again:?} and not {first:?}");
-    let other = send(
-        world,
-        Method::POST,
-        "/api/products",
-        &key,
-        Some(product("KEYED", 6)),
-    )?;
-    ensure!(other.0 == StatusCode::UNPROCESSABLE_ENTITY, "{other:?}");
-    let price = json!({ "price": { "amount": 7, "currency": "GBP" } });
-    let stale = [("if-match", "\"v99\"")];
-    let held = send(
-        world,
-        Method::PUT,
-        "/api/products/TAGGED/price",
-        &stale,
-        Some(price.clone()),
-    )?;
-    ensure!(held.0 == StatusCode::PRECONDITION_FAILED, "{held:?}");
-    let matched = send(
-        world,
-        Method::PUT,
-        "/api/products/TAGGED/price",
-        &[("if-match", &tag)],
-        Some(price.clone()),
-    )?;
-    ensure!(matched.0 == StatusCode::OK, "{matched:?}");
+    key_holds(world, &first)?;
+    tag_holds(world, &tag)?;
+    list_goes_on(world, &page)?;
     let gone = send(world, Method::GET, "/api/products/GONE", &[], None)?;
     ensure!(gone.0 == StatusCode::NOT_FOUND, "{gone:?}");
-    let rest = send(
-        world,
-        Method::GET,
-        &format!("/api/products?limit=10&cursor={cursor}"),
-        &[],
-        None,
-    )?
-    .2;
-    let skus = |page: &Value| -> Vec<String> {
-        page["items"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|item| item["sku"].as_str().map(str::to_owned))
-            .collect()
-    };
-    let last = skus(&page).last().cloned().context("a last one")?;
-    ensure!(
-        skus(&rest).len() == 10 && skus(&rest).iter().all(|sku| *sku > last),
-        "{page} {rest}"
-    );
     // Created again on the service, its versions go on where the monolith's stopped.
     let revived = send(
         world,
@@ -152,25 +101,90 @@ pub(crate) fn what_travels(world: &mut World) -> anyhow::Result<()> {
     );
 
     to(world, "monolith")?;
+    let tag = [("if-match", "\"v3\"")];
     let matched = send(
         world,
         Method::PUT,
         "/api/products/GONE/price",
-        &[("if-match", "\"v3\"")],
-        Some(price),
+        &tag,
+        Some(price(11)),
     )?;
     ensure!(
         matched.0 == StatusCode::OK && matched.1 == "\"v4\"",
         "{matched:?}"
     );
+    key_holds(world, &first)?;
+    until_equal(world)
+}
+
+/// The same key gives the first answer, and another body with it is refused.
+fn key_holds(world: &World, first: &(StatusCode, String, Value)) -> anyhow::Result<()> {
     let again = send(
         world,
         Method::POST,
         "/api/products",
-        &key,
+        &KEY,
         Some(product("KEYED", 5)),
     )?;
-    ensure!(again == first, "{again:?} and not {first:?}");
+    ensure!(again == *first, "{again:?} and not {first:?}");
+    let other = send(
+        world,
+        Method::POST,
+        "/api/products",
+        &KEY,
+        Some(product("KEYED", 6)),
+    )?;
+    ensure!(other.0 == StatusCode::UNPROCESSABLE_ENTITY, "{other:?}");
+    Ok(())
+}
+
+fn tag_holds(world: &World, tag: &str) -> anyhow::Result<()> {
+    let put = |tag: &str| {
+        send(
+            world,
+            Method::PUT,
+            "/api/products/TAGGED/price",
+            &[("if-match", tag)],
+            Some(price(7)),
+        )
+    };
+    let stale = put("\"v99\"")?;
+    ensure!(stale.0 == StatusCode::PRECONDITION_FAILED, "{stale:?}");
+    let matched = put(tag)?;
+    ensure!(matched.0 == StatusCode::OK, "{matched:?}");
+    Ok(())
+}
+
+/// The cursor of a page that one side gave is gone on with by the other.
+fn list_goes_on(world: &World, page: &Value) -> anyhow::Result<()> {
+    let cursor = page["next"].as_str().context("there is a next page")?;
+    let rest = send(
+        world,
+        Method::GET,
+        &format!("/api/products?limit=10&cursor={cursor}"),
+        &[],
+        None,
+    )?
+    .2;
+    let skus = |page: &Value| -> Vec<String> {
+        let items = page["items"].as_array().into_iter().flatten();
+        items
+            .filter_map(|item| item["sku"].as_str().map(str::to_owned))
+            .collect()
+    };
+    let last = skus(page).last().cloned().context("a last one")?;
+    ensure!(
+        skus(&rest).len() == 10 && skus(&rest).iter().all(|sku| *sku > last),
+        "{page} {rest}"
+    );
+    Ok(())
+}
+
+fn price(amount: u64) -> Value {
+    json!({ "price": { "amount": amount, "currency": "GBP" } })
+}
+
+fn until_equal(world: &World) -> anyhow::Result<()> {
     world.until("both databases have the same rows", PATIENCE, || {
         let (_, wrong) = rows::compare(world)?;
         ensure!(wrong.is_empty(), "{wrong:#?}");
@@ -214,8 +228,13 @@ pub(crate) fn two_at_once(world: &mut World) -> anyhow::Result<()> {
         if now["writes"] != (if side == "service" { "catalog" } else { "monolith" }) {
             to(world, side)?;
         }
-        let price = json!({ "price": { "amount": 200 + round, "currency": "GBP" } });
-        let written = send(world, Method::PUT, "/api/products/A/price", &[], Some(price))?;
+        let written = send(
+            world,
+            Method::PUT,
+            "/api/products/A/price",
+            &[],
+            Some(price(200 + round)),
+        )?;
         ensure!(written.0 == StatusCode::OK, "{written:?}");
     }
     Ok(())
@@ -361,9 +380,5 @@ pub(crate) fn rogue_write(world: &mut World) -> anyhow::Result<()> {
     let rows = rogue(Process::Catalog)?;
     ensure!(rows == 1, "the holder was not written to");
     // And what was written past the service, on the side that may, travels like anything else.
-    world.until("both databases have the same rows", PATIENCE, || {
-        let (_, wrong) = rows::compare(world)?;
-        ensure!(wrong.is_empty(), "{wrong:#?}");
-        Ok(Some(()))
-    })
+    until_equal(world)
 }

@@ -27,7 +27,7 @@ fn proof(pair: &Pair, follower: &Side, fenced: &Pen) -> anyhow::Result<Proof> {
     pair.until("the follower has everything", || {
         let status = pair.ask(follower.status_at(until, Duration::from_secs(1)))?;
         let follow = status.follow.context("it follows")?;
-        Ok((follow.reached >= Some(until)).then(|| Proof {
+        Ok((follow.reached >= Some(until)).then_some(Proof {
             side: status.side,
             feed: follow.feed,
             reached: follow.reached,

@@ -185,7 +185,7 @@ impl Pair {
                         return;
                     }
                     if let Err(error) = handover::start(&settings, &[module]).await {
-                        eprintln!("{error}");
+                        tracing::error!(%error, "a side does not start");
                     }
                 }
                 let _ = stopped.wait_for(|stage| *stage == Stage::Over).await;

@@ -10,8 +10,8 @@ use super::pass::Pass;
 use super::sides::{Both, failure};
 use crate::cli::remote::Failure;
 
-/// How far behind the follower may be.
-const LAG: f64 = 5.0;
+/// How long the follower may take to everything that the holder has.
+const CATCH_UP: Duration = Duration::from_secs(5);
 /// How far apart the clocks may be: expiry is judged by one clock, logs by both.
 const SKEW: Duration = Duration::from_secs(10);
 /// How often a copy is looked at.
@@ -94,13 +94,16 @@ pub(super) fn missing(pass: &Pass<'_>) -> Result<Vec<String>, Failure> {
             giver.side, taker.side
         ));
     }
-    let lag = taker.follow.as_ref().and_then(|follow| follow.lag_seconds);
-    if lag.is_none_or(|lag| lag > LAG) {
-        let behind = lag.map_or_else(
-            || "has not been at the feed's end yet".to_owned(),
-            |lag| format!("is {lag:.1} s behind"),
-        );
-        missing.push(format!("`{}` {behind}; at most {LAG} s are wanted", taker.side));
+    let now = pass
+        .remote
+        .runtime
+        .block_on(pass.sides.at(pass.to).status_now(CATCH_UP));
+    let is_current = now.is_ok_and(|status| status.follow.and_then(|follow| follow.current) == Some(true));
+    if !is_current {
+        missing.push(format!(
+            "`{}` has not caught up with `{}` in {CATCH_UP:?}",
+            taker.side, giver.side
+        ));
     }
     let skew = (giver.now - taker.now).abs().to_std().unwrap_or_default();
     if skew > SKEW {
