@@ -6,11 +6,16 @@
 //! failing has its circuit opened ([`crate::standing`]): it is not asked at all for a while, which costs the budget nothing.
 //!
 //! A request that may change something is never put to the other side: whether the first attempt did something is unknown.
+//! If the upstream has several addresses, another one may be asked before all that (`attempt/place.rs`).
+
+pub(crate) mod place;
 
 use std::cell::Cell;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use actix_http::RequestHead;
+use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::config::Fallback;
@@ -60,34 +65,56 @@ impl Budget {
     }
 }
 
+/// What is asked, of whichever upstream and address.
+pub(crate) struct Question<'h> {
+    /// The client's head.
+    pub head: &'h RequestHead,
+    /// What follows it.
+    pub body: RequestBody,
+    /// How often it may be asked.
+    pub caution: Caution,
+    /// Who is told when the upstream says `100 Continue`.
+    pub go_on: Option<Rc<Notify>>,
+}
+
+impl<'h> Question<'h> {
+    /// A request without a body, which may be asked again.
+    fn repeated(head: &'h RequestHead) -> Self {
+        Self {
+            head,
+            body: RequestBody::Empty,
+            caution: Caution::Repeatable,
+            go_on: None,
+        }
+    }
+}
+
 /// Asks the upstream that the plan names and, where that is allowed and needed, the monolith in its place; the plan then
 /// says so.
-pub(crate) async fn ask(
-    worker: &Worker,
-    plan: &mut Plan,
-    head: &RequestHead,
-    body: RequestBody,
-    caution: Caution,
-) -> Outcome {
+pub(crate) async fn ask(worker: &Worker, plan: &mut Plan, question: Question<'_>) -> Outcome {
     if let Some(pen) = plan.pen() {
-        return Box::pin(pen::write::ask(worker, plan, head, body, &pen)).await;
+        return Box::pin(pen::write::ask(worker, plan, question, &pen)).await;
     }
     if let Some(pen) = plan.unknown_pen() {
         pen.until_known().await;
         plan.send_to_holder(&pen);
     }
     let limit = plan.settings().response_timeout;
-    if !plan.may_fall_back || caution != Caution::Repeatable {
-        return once(worker, plan, head, body, caution, limit).await;
+    let falls_back = plan.may_fall_back && question.caution == Caution::Repeatable;
+    if falls_back || plan.upstream().has_several() {
+        worker.budget.earn(&plan.snapshot.config.fallback);
     }
-    let began = Instant::now();
+    if !falls_back {
+        return once(worker, plan, question, limit).await;
+    }
+    let (began, head) = (Instant::now(), question.head);
     let settings = &plan.snapshot.config.fallback;
-    worker.budget.earn(settings);
     let reason = match plan.standing().circuit.admit(settings) {
         Admission::Open => "circuit-open",
         Admission::Closed | Admission::Probe => {
             let patience = settings.attempt_timeout.min(limit);
-            let outcome = once(worker, plan, head, body, caution, patience).await;
+            let outcome = once(worker, plan, question, patience).await;
+            let settings = &plan.snapshot.config.fallback;
             match fault(&outcome) {
                 Some(reason) if worker.budget.spend(settings, &worker.clock) => reason,
                 _ => return outcome,
@@ -96,7 +123,7 @@ pub(crate) async fn ask(
     };
     plan.fall_back(reason);
     let left = limit.saturating_sub(began.elapsed());
-    once(worker, plan, head, RequestBody::Empty, Caution::Repeatable, left).await
+    once(worker, plan, Question::repeated(head), left).await
 }
 
 /// What is wrong with an outcome, if the service is to blame.
@@ -108,73 +135,117 @@ fn fault(outcome: &Outcome) -> Option<&'static str> {
     }
 }
 
-/// One attempt at the upstream that the plan names.
+/// Asks the plan's upstream: one of its addresses and, where that is allowed and needed, another one.
 pub(crate) async fn once(
     worker: &Worker,
-    plan: &Plan,
-    head: &RequestHead,
-    body: RequestBody,
-    caution: Caution,
+    plan: &mut Plan,
+    question: Question<'_>,
     limit: Duration,
 ) -> Outcome {
-    let (forwarder, settings, upstream) = (&worker.forwarder, plan.settings(), plan.upstream());
+    let Question {
+        head,
+        mut body,
+        caution,
+        go_on,
+    } = question;
+    let forwarder = &worker.forwarder;
     let began = Instant::now();
-    let request = plan.request(head, body);
-    let mut outcome = forwarder.send(upstream, request, caution, settings, limit).await;
-    if caution == Caution::Repeatable && matches!(outcome, Err(Failure::Broken { is_stale: true, .. })) {
-        let again = plan.request(head, RequestBody::Empty);
-        let left = limit.saturating_sub(began.elapsed());
-        outcome = forwarder
-            .send(upstream, again, Caution::Fresh, settings, left)
+    let (mut avoid, mut left) = (None, limit);
+    let (mut outcome, flight) = loop {
+        let flight = place::choose(worker, plan, caution, avoid);
+        let patience = place::patience(plan, caution, left);
+        begin(plan);
+        let mut request = plan.request(head, body);
+        request.go_on.clone_from(&go_on);
+        let mut outcome = forwarder
+            .send(plan.target(), request, caution, plan.settings(), patience)
             .await;
+        if caution == Caution::Repeatable && matches!(outcome, Err(Failure::Broken { is_stale: true, .. })) {
+            end(plan, &outcome);
+            begin(plan);
+            let again = plan.request(head, RequestBody::Empty);
+            let left = limit.saturating_sub(began.elapsed());
+            outcome = forwarder
+                .send(plan.target(), again, Caution::Fresh, plan.settings(), left)
+                .await;
+        }
+        if avoid.is_some() || !place::moves_on(worker, plan, &outcome, caution, (began, limit)) {
+            break (outcome, flight);
+        }
+        end(plan, &outcome);
+        (avoid, left) = (Some(plan.place.index), limit.saturating_sub(began.elapsed()));
+        body = match outcome {
+            Err(Failure::Connect {
+                unsent: Some(unsent), ..
+            }) => unsent.body,
+            _ => RequestBody::Empty,
+        };
+    };
+    if let Ok(answer) = &mut outcome {
+        answer.body.fly(flight);
     }
     note(worker, plan, &outcome, began.elapsed());
-    outcome_of(upstream, outcome)
+    outcome_of(plan.upstream(), outcome)
+}
+
+/// Begins the span of a question to the plan's upstream, if the request is recorded. The head names that span, so this
+/// comes before it is written.
+pub(crate) fn begin(plan: &Plan) {
+    if let Some(trace) = &plan.trace {
+        trace.ask(plan);
+    }
+}
+
+/// Ends it.
+pub(crate) fn end(plan: &Plan, outcome: &Result<Answer, Failure>) {
+    if let Some(trace) = &plan.trace {
+        trace.heard(outcome);
+    }
 }
 
 /// Takes note of what an upstream did. That a client left says nothing about the upstream.
-pub(crate) fn note(worker: &Worker, plan: &Plan, outcome: &Result<Answer, Failure>, took: Duration) {
+fn note(worker: &Worker, plan: &Plan, outcome: &Result<Answer, Failure>, took: Duration) {
+    end(plan, outcome);
     let status = match outcome {
         Ok(answer) => Some(answer.response.status().as_u16()),
         Err(Failure::ClientGone | Failure::BodyTooLong(_)) => return,
         Err(_) => None,
     };
     worker.note(plan, status, took);
+    let is_well = status.is_some_and(|status| status < 500);
+    let counts = place::note(worker, plan, is_well);
     if plan.is_at_monolith() {
         return;
     }
     let circuit = &plan.standing().circuit;
-    let change = match status {
-        Some(status) if status < 500 => circuit.succeed(),
-        _ => circuit.fail(&plan.snapshot.config.fallback),
+    let change = match (is_well, counts) {
+        (true, _) => circuit.succeed(),
+        (false, true) => circuit.fail(&plan.snapshot.config.fallback),
+        (false, false) => Change::None,
     };
     let name = plan.upstream().name.as_str();
-    let tell = |kind, told: String| {
-        worker.events.tell(
-            kind,
-            About {
-                upstream: Some(name.to_owned()),
-                ..About::new(told)
-            },
-        );
-    };
     match change {
         Change::None => {}
         Change::Opened => {
             tracing::warn!(upstream = name, "circuit opened: it keeps failing");
-            tell(
-                Kind::CircuitOpened,
-                format!("{name}: circuit opened, it keeps failing"),
-            );
+            let told = format!("{name}: circuit opened, it keeps failing");
+            tell(worker, name, Kind::CircuitOpened, told);
         }
         Change::Closed => {
             tracing::info!(upstream = name, "circuit closed: it answers again");
-            tell(
-                Kind::CircuitClosed,
-                format!("{name}: circuit closed, it answers again"),
-            );
+            let told = format!("{name}: circuit closed, it answers again");
+            tell(worker, name, Kind::CircuitClosed, told);
         }
     }
+}
+
+/// Tells what happened to an upstream.
+fn tell(worker: &Worker, upstream: &str, kind: Kind, told: String) {
+    let about = About {
+        upstream: Some(upstream.to_owned()),
+        ..About::new(told)
+    };
+    worker.events.tell(kind, about);
 }
 
 #[cfg(test)]

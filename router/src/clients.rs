@@ -74,7 +74,7 @@ impl Making {
         Worker::here(|| {
             let worker = Worker::start(
                 state.current(),
-                state.shadow().clone(),
+                (state.shadow().clone(), state.spans().cloned()),
                 state.limits(),
                 state.draining(),
                 state.events().clone(),

@@ -44,6 +44,10 @@ pub enum Kind {
     PenMoved,
     /// A coordinator has made a step of a hand-over.
     Handover,
+    /// An address of several keeps failing, and is left alone.
+    AddressEjected,
+    /// It answers again.
+    AddressReturned,
 }
 
 /// One thing that happened.
@@ -190,7 +194,7 @@ impl Default for Events {
 
 impl Kind {
     /// All there are, in the order of their numbers.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Switch,
         Self::Reload,
         Self::RefusedReload,
@@ -199,6 +203,8 @@ impl Kind {
         Self::CircuitClosed,
         Self::PenMoved,
         Self::Handover,
+        Self::AddressEjected,
+        Self::AddressReturned,
     ];
 
     /// The word for it.
@@ -212,6 +218,8 @@ impl Kind {
             Self::CircuitClosed => "circuit-closed",
             Self::PenMoved => "pen-moved",
             Self::Handover => "handover",
+            Self::AddressEjected => "address-ejected",
+            Self::AddressReturned => "address-returned",
         }
     }
 }
@@ -259,7 +267,7 @@ mod tests {
         assert_eq!((event.id, event.about.text.as_str()), (seen + 2, "three"));
         assert!(events.follow(None).missed.is_empty());
         let counts: Vec<u64> = events.counts().map(|(_, count)| count).collect();
-        assert_eq!(counts, [1, 1, 0, 1, 0, 0]);
+        assert_eq!(counts, [1, 1, 0, 1, 0, 0, 0, 0, 0, 0]);
     }
 
     #[tokio::test]

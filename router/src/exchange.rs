@@ -13,7 +13,7 @@ use http02::header::{
     CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE, TRANSFER_ENCODING,
 };
 
-use crate::attempt;
+use crate::attempt::{self, Question};
 use crate::clock::Clock;
 use crate::config::Upstream;
 use crate::forward::answer::AnswerBody;
@@ -54,12 +54,18 @@ pub async fn serve(
     let caution = caution(request.method(), &body);
     let draft = shadow_draft(worker, &plan, request.head(), &body);
     let began = Instant::now();
+    let question = Question {
+        head: request.head(),
+        body,
+        caution,
+        go_on: None,
+    };
     let limit = plan.settings().edge.request_timeout;
     // A future that is handed on is moved, and this one is large: it is awaited where it is made, or boxed.
     let outcome = match limit {
-        None => attempt::ask(worker, &mut plan, request.head(), body, caution).await,
+        None => attempt::ask(worker, &mut plan, question).await,
         Some(limit) => {
-            let asking = Box::pin(attempt::ask(worker, &mut plan, request.head(), body, caution));
+            let asking = Box::pin(attempt::ask(worker, &mut plan, question));
             in_time(&worker.clock, limit, asking).await
         }
     };
@@ -154,10 +160,11 @@ pub(crate) fn outcome_of(upstream: &Upstream, sent: Result<Answer, Failure>) -> 
 pub(crate) fn explain(upstream: &str, failure: &Failure) -> Problem {
     let tell = |kind, what: &str| Problem::new(kind, format!("the upstream `{upstream}` {what}"));
     match failure {
-        Failure::Connect(ConnectError::Unreachable(_)) => tell(Kind::BadGateway, "could not be reached"),
-        Failure::Connect(timeout @ ConnectError::Timeout(_)) => {
-            tell(Kind::GatewayTimeout, &timeout.to_string())
-        }
+        Failure::Connect {
+            error: ConnectError::Unreachable(_),
+            ..
+        } => tell(Kind::BadGateway, "could not be reached"),
+        Failure::Connect { error, .. } => tell(Kind::GatewayTimeout, &error.to_string()),
         Failure::Timeout(_) => tell(Kind::GatewayTimeout, &failure.to_string()),
         Failure::ClientGone => Problem::new(Kind::BadRequest, "the body ended before it was complete"),
         Failure::BodyTooLong(most) => Problem::content_too_large(*most),
@@ -192,6 +199,13 @@ pub(crate) fn answer(plan: &Plan, outcome: Outcome, turn: Option<Turn>) -> Respo
         _ if matches!(status.as_u16(), 204 | 304) => AnswerBody::nothing(BodySize::None, turn),
         Framing::Length(0) => AnswerBody::nothing(BodySize::Sized(0), turn),
         framing => AnswerBody::streamed(answer.body, framing, turn),
+    };
+    let body = match &plan.trace {
+        None => body,
+        Some(trace) => {
+            trace.answered(status.as_u16(), &plan.why, Some(plan));
+            body.traced(Rc::clone(trace))
+        }
     };
     let framing = body.framing();
     let head = response.head_mut();
@@ -235,6 +249,9 @@ fn precise(problem: Problem, turn: Option<&Turn>) -> Problem {
 /// The answer to a request that cannot be forwarded.
 pub(crate) fn refuse(refused: &Refused, turn: Option<Turn>) -> Response<AnswerBody> {
     let why = HeaderValue::from_str(&refused.why).unwrap_or(HeaderValue::from_static("refused"));
+    if let Some(trace) = &refused.trace {
+        trace.answered(refused.problem.kind.status().as_u16(), &why, None);
+    }
     let mut response = tell(&refused.problem, why, refused.identity.request_id(), turn);
     if !matches!(refused.problem.kind, Kind::AmbiguousPath | Kind::TooManyRequests) {
         // What comes behind a request that was not understood may not be what it seems.
@@ -253,6 +270,9 @@ pub(crate) fn fail(plan: &Plan, problem: &Problem, turn: Option<Turn>) -> Respon
     let why = plan.why.to_str().unwrap_or_default();
     let why = format!("{why} upstream={} error={error}", plan.upstream().name);
     let why = HeaderValue::from_str(&why).unwrap_or(HeaderValue::from_static("?"));
+    if let Some(trace) = &plan.trace {
+        trace.answered(problem.kind.status().as_u16(), &why, Some(plan));
+    }
     tell(problem, why, plan.identity.request_id(), turn)
 }
 

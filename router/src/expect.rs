@@ -8,13 +8,13 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix_http::{Payload, Request, RequestHead, Response};
 use tokio::sync::Notify;
 
-use crate::attempt;
-use crate::exchange::{answer, content_length, outcome_of, refuse};
+use crate::attempt::{self, Question};
+use crate::exchange::{answer, content_length, refuse};
 use crate::forward::Caution;
 use crate::forward::answer::AnswerBody;
 use crate::forward::body::{ClientBody, Gate, RequestBody};
@@ -57,7 +57,13 @@ fn go_on_at_once(
     turn: Option<Turn>,
 ) -> Begun {
     let answer = Box::pin(async move {
-        let outcome = attempt::ask(&worker, &mut plan, &head, body, Caution::Once).await;
+        let question = Question {
+            head: &head,
+            body,
+            caution: Caution::Once,
+            go_on: None,
+        };
+        let outcome = attempt::ask(&worker, &mut plan, question).await;
         answer(&plan, outcome, turn)
     });
     Begun { gate, answer }
@@ -70,7 +76,7 @@ pub async fn ask(
     connection: &Rc<Connection>,
 ) -> Result<Begun, Response<AnswerBody>> {
     let turn = Some(connection.begin());
-    let plan = match worker.plan(request, Some(connection)) {
+    let mut plan = match worker.plan(request, Some(connection)) {
         Ok(plan) => plan,
         Err(refused) => return Err(refuse(&refused, turn)),
     };
@@ -90,17 +96,19 @@ pub async fn ask(
         ));
     }
     let go = Rc::new(Notify::new());
-    let mut outbound = plan.request(request.head(), body);
-    outbound.go_on = Some(Rc::clone(&go));
+    let told = Rc::clone(&go);
+    // The exchange goes on when the caller has the request back, so it keeps a head of its own.
+    let head = request.head().clone();
     let mut answer: Pin<Box<dyn Future<Output = _>>> = Box::pin(async move {
-        let (upstream, settings) = (plan.upstream(), plan.settings());
-        let (limit, began) = (settings.response_timeout, Instant::now());
-        let sending = worker
-            .forwarder
-            .send(upstream, outbound, Caution::Once, settings, limit);
-        let sent = sending.await;
-        attempt::note(&worker, &plan, &sent, began.elapsed());
-        answer(&plan, outcome_of(upstream, sent), turn)
+        let question = Question {
+            head: &head,
+            body,
+            caution: Caution::Once,
+            go_on: Some(told),
+        };
+        let limit = plan.settings().response_timeout;
+        let outcome = attempt::once(&worker, &mut plan, question, limit).await;
+        answer(&plan, outcome, turn)
     });
     tokio::select! {
         early = &mut answer => Err(early),

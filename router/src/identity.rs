@@ -14,6 +14,35 @@ pub struct Identity {
     pub request_id: HeaderValue,
     /// The new `traceparent`; absent if the client's is passed on.
     pub traceparent: Option<HeaderValue>,
+    /// The trace is one that the client has begun, so its `tracestate` belongs to it.
+    pub is_continued: bool,
+}
+
+/// What a `traceparent` says (W3C Trace Context, section 3.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parent {
+    /// The whole trace.
+    pub trace: u128,
+    /// The span below which the next one stands.
+    pub span: u64,
+    /// The flags; see [`SAMPLED`].
+    pub flags: u8,
+}
+
+/// The flag of a trace that is being recorded.
+pub const SAMPLED: u8 = 1;
+/// The flags that mean something: sampled, and that the trace id is random.
+const KNOWN_FLAGS: u8 = 3;
+
+impl Parent {
+    /// Reads a `traceparent` that is known to be well-formed.
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(Self {
+            trace: u128::from_str_radix(text.get(3..35)?, 16).ok()?,
+            span: u64::from_str_radix(text.get(36..52)?, 16).ok()?,
+            flags: u8::from_str_radix(text.get(53..55)?, 16).ok()? & KNOWN_FLAGS,
+        })
+    }
 }
 
 impl Identity {
@@ -23,11 +52,34 @@ impl Identity {
         let given = text("x-request-id").filter(|id| is_request_id(id));
         let given = given.and_then(|id| HeaderValue::from_str(id).ok());
         let is_traced = text("traceparent").is_some_and(is_traceparent);
-        let made = Bytes::from(traceparent(rand::random::<u128>() | 1, rand::random::<u64>() | 1));
+        // Not sampled: whoever records it says so ([`Identity::below`]).
+        let made = Bytes::from(traceparent(Parent {
+            trace: rand::random::<u128>() | 1,
+            span: rand::random::<u64>() | 1,
+            flags: 0,
+        }));
         let value = |bytes| HeaderValue::from_maybe_shared(bytes).unwrap_or(HeaderValue::from_static("-"));
         Self {
             request_id: given.unwrap_or_else(|| value(made.slice(3..35))),
             traceparent: (!is_traced).then(|| value(made)),
+            is_continued: is_traced,
+        }
+    }
+
+    /// The same names, but the upstream's spans stand below this one.
+    pub fn below(&self, parent: Parent) -> Self {
+        let traceparent = HeaderValue::from_maybe_shared(Bytes::from(traceparent(parent)));
+        Self {
+            traceparent: traceparent.ok().or_else(|| self.traceparent.clone()),
+            ..self.clone()
+        }
+    }
+
+    /// The `traceparent` that is passed on, the client's or a new one.
+    pub fn parent(&self, headers: &HeaderMap) -> Option<Parent> {
+        match &self.traceparent {
+            Some(made) => Parent::parse(made.to_str().ok()?),
+            None => Parent::parse(headers.get("traceparent")?.to_str().ok()?),
         }
     }
 
@@ -37,11 +89,11 @@ impl Identity {
     }
 }
 
-/// Not sampled: the router records no spans, so it must not claim that there is something to find.
-fn traceparent(trace: u128, parent: u64) -> Vec<u8> {
+fn traceparent(parent: Parent) -> Vec<u8> {
     let mut text = b"00-00000000000000000000000000000000-0000000000000000-00".to_vec();
-    write_hex(&mut text[3..35], &trace.to_be_bytes());
-    write_hex(&mut text[36..52], &parent.to_be_bytes());
+    write_hex(&mut text[3..35], &parent.trace.to_be_bytes());
+    write_hex(&mut text[36..52], &parent.span.to_be_bytes());
+    write_hex(&mut text[53..55], &[parent.flags]);
     text
 }
 
@@ -101,6 +153,20 @@ mod tests {
         ] {
             assert!(!is_traceparent(bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_parent_is_written_as_it_is_read_and_unknown_flags_are_not_passed_on() {
+        let text = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-ff";
+        let parent = Parent::parse(text).unwrap();
+        assert_eq!(
+            (parent.span, parent.flags & SAMPLED),
+            (0x00f0_67aa_0ba9_02b7, SAMPLED)
+        );
+        let names = Identity::of(&HeaderMap::new()).below(parent);
+        let written = names.traceparent.unwrap();
+        assert_eq!(written.to_str().unwrap(), text.replace("-ff", "-03"));
+        assert_eq!(Parent::parse("00-4bf9"), None);
     }
 
     #[test]

@@ -14,7 +14,7 @@
 //!    the request ([`identity`]), looks whether its head is in [`form`] and within its client's [`limits`], and asks [`choose::choose`] who serves it: [`path`] says what the path can mean, [`table`]
 //!    which route that is, and the route's mode, with the client's bucket if it is a canary, which side.
 //!    A path whose readings belong to different routes is refused; a path that no route matches is the monolith's.
-//! 4. [`forward::headers`] writes the head for the upstream: end-to-end fields as they came, and our word on where the
+//! 4. [`attempt`] asks the upstream; if it has several addresses, [`balance`] says at which. [`forward::headers`] writes the head for the upstream: end-to-end fields as they came, and our word on where the
 //!    request comes from. [`forward::Forwarder::send`] takes an idle connection from the worker's own
 //!    [`forward::pool`], or opens one, and sends; the body follows piece by piece ([`forward::body`]).
 //! 5. The upstream's head comes back. [`exchange`] adds `x-served-by` and `x-served-why`, and the body follows piece by
@@ -22,7 +22,8 @@
 //!    client gets a [`problem`] whose type says that it was the router who spoke; a safe request that a service failed is
 //!    put to the monolith first ([`attempt`]).
 //! 6. What happened is counted ([`notes`]), and a sample of the monolith's answers is compared with the service's, off the
-//!    answer's path ([`shadow`], [`compare`]). Both become [`evidence`], on which a [`certificate`] rests.
+//!    answer's path ([`shadow`], [`compare`]). Both become [`evidence`], on which a [`certificate`] rests. If a collector
+//!    is configured, the request is recorded for it as [`spans`].
 //!
 //! Beside that: [`reload`] follows the file and swaps the snapshot, [`switch`] edits the file by command and writes down
 //! who did what and why, [`promotion`] decides whether it may, [`admin`] tells operators what is being served and switches
@@ -36,6 +37,7 @@
 
 pub mod admin;
 pub mod attempt;
+pub mod balance;
 pub mod carrier;
 pub mod certificate;
 pub mod choose;
@@ -72,6 +74,7 @@ pub mod server;
 pub mod shadow;
 pub mod signals;
 pub mod snapshot;
+pub mod spans;
 pub mod standing;
 pub mod state;
 pub mod strict;

@@ -67,6 +67,7 @@ impl Limits {
                 problem,
                 why: why.to_owned(),
                 identity,
+                trace: None,
             }))
         };
         if let Some(wait) = edge

@@ -17,7 +17,8 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    fn name(self) -> &'static str {
+    /// As URLs write it.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Http => "http",
             Self::Https => "https",

@@ -3,10 +3,11 @@
 //! For [`crate::exchange`], [`crate::expect`] and [`crate::upgrade`], which carry it out. A plan holds the snapshot that it
 //! was made from, so a reload in the middle of a request changes nothing for it.
 
+mod copy;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_http::header::HeaderMap;
 use actix_http::{ConnectionType, Request, RequestHead, Response};
@@ -14,20 +15,21 @@ use bytes::BytesMut;
 use http02::header::{HOST, HeaderValue};
 use http02::{Method, Version};
 
+use crate::balance::Place;
 use crate::choose::{Asked, Decision, Refusal, choose};
 use crate::client;
-use crate::config::{Mode, Owner, Settings, Upstream};
+use crate::config::{Address, Mode, Owner, Settings, Upstream};
 use crate::form;
+use crate::forward::Caution;
 use crate::forward::body::RequestBody;
 use crate::forward::headers::outbound;
 use crate::forward::send::Outbound;
-use crate::forward::{Caution, convert};
 use crate::identity::Identity;
 use crate::origin::{Origin, Scheme};
 use crate::pen::Pen;
 use crate::problem::{Kind, Problem};
-use crate::shadow::{self, Draft};
 use crate::snapshot::Snapshot;
+use crate::spans::trace::Trace;
 use crate::standing::Standing;
 use crate::table::is_safe;
 use crate::watch::Connection;
@@ -50,6 +52,10 @@ pub struct Plan {
     pub why: HeaderValue,
     /// Whether the monolith may answer in the service's place.
     pub may_fall_back: bool,
+    /// Which of the upstream's addresses is asked.
+    pub place: Place,
+    /// Present if the request is recorded.
+    pub trace: Option<Rc<Trace>>,
     origin: Rc<Origin>,
 }
 
@@ -73,6 +79,8 @@ pub struct Refused {
     pub why: String,
     /// Its names.
     pub identity: Identity,
+    /// Present if the request is recorded.
+    pub trace: Option<Rc<Trace>>,
 }
 
 impl Refused {
@@ -82,6 +90,7 @@ impl Refused {
             problem: Problem::new(Kind::BadRequest, detail),
             why: "refused=malformed".to_owned(),
             identity: Identity::of(&HeaderMap::new()),
+            trace: None,
         }
     }
 }
@@ -118,6 +127,8 @@ impl Plan {
                     identity,
                     client,
                     why,
+                    place: Place::default(),
+                    trace: None,
                     origin,
                 })
             }
@@ -125,6 +136,7 @@ impl Plan {
                 problem,
                 why,
                 identity,
+                trace: None,
             })),
         }
     }
@@ -170,6 +182,14 @@ impl Plan {
     pub fn fall_back(&mut self, because: &str) {
         self.decision.upstream = self.snapshot.monolith;
         self.add_reason(&format!("fallback={because}"));
+        if let Some(trace) = &self.trace {
+            trace.fell_back();
+        }
+    }
+
+    /// Says that another address of the upstream is asked, and why.
+    pub fn go_elsewhere(&mut self, because: &str) {
+        self.add_reason(&format!("other-address={because}"));
     }
 
     /// The pen that this request needs, if it is a write of a module that is handed over.
@@ -232,6 +252,16 @@ impl Plan {
         &self.snapshot.config.upstreams[self.decision.upstream]
     }
 
+    /// Where exactly.
+    pub fn address(&self) -> &Address {
+        &self.upstream().addresses[self.place.index]
+    }
+
+    /// The upstream, and which of its addresses.
+    pub fn target(&self) -> (&Upstream, &Address) {
+        (self.upstream(), self.address())
+    }
+
     /// The `[router]` section.
     pub fn settings(&self) -> &Settings {
         &self.snapshot.config.router
@@ -263,11 +293,12 @@ impl Plan {
                 text.extend_from_slice(part);
             }
         };
+        let names = self.trace.as_ref().map(|trace| trace.names(&self.identity));
         outbound(
             head,
-            self.upstream(),
+            self.address(),
             &self.origin,
-            &self.identity,
+            names.as_ref().unwrap_or(&self.identity),
             self.settings(),
             &mut put,
         );
@@ -279,55 +310,6 @@ impl Plan {
             is_head: self.client.is_head(),
             go_on: None,
         }
-    }
-
-    /// The head of a copy as an upstream would be sent it.
-    fn copy_for(&self, upstream: &Upstream, head: &RequestHead) -> Option<http::Request<()>> {
-        let mut request = http::Request::new(());
-        *request.method_mut() = convert::method(&head.method)?;
-        *request.uri_mut() = convert::target(&head.uri)?;
-        let fields = request.headers_mut();
-        outbound(
-            head,
-            upstream,
-            &self.origin,
-            &self.identity,
-            self.settings(),
-            |name, value| {
-                if let (Ok(name), Ok(value)) = (
-                    http::HeaderName::from_bytes(name.as_bytes()),
-                    http::HeaderValue::from_bytes(value),
-                ) {
-                    fields.append(name, value);
-                }
-            },
-        );
-        // Both sides are told that nobody waits for the answer.
-        fields.insert(shadow::MARK, http::HeaderValue::from_static("1"));
-        Some(request)
-    }
-
-    /// The route, if the monolith's answer to this request is one that the service's is compared with.
-    pub fn compared_route(&self) -> Option<usize> {
-        let index = self.decision.route?;
-        let route = &self.snapshot.config.routes[index];
-        let is_compared = matches!(route.mode, Mode::Shadow | Mode::Canary(_));
-        (is_compared && self.is_at_monolith() && is_safe(self.client.method.as_str())).then_some(index)
-    }
-
-    /// The heads of a copy.
-    pub fn draft(&self, route: usize, head: &RequestHead) -> Option<Draft> {
-        let config = &self.snapshot.config;
-        let service = config.modules[config.routes[route].module].service?;
-        let copy = |upstream: usize| self.copy_for(&config.upstreams[upstream], head);
-        Some(Draft {
-            route,
-            service,
-            to_service: copy(service)?,
-            to_monolith: copy(self.snapshot.monolith)?,
-            took: Duration::ZERO,
-            snapshot: Arc::clone(&self.snapshot),
-        })
     }
 
     /// Takes note of what an upstream says of itself on an answer. The answer to a write gives a cookie, by which its

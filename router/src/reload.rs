@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::signal::unix::Signal;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use crate::config::{self, Config, Module, Refused, Route, Settings};
+use crate::config::{self, Config, Module, Percent, Refused, Route, Settings, Telemetry};
 use crate::events::{About, Kind};
 use crate::snapshot::Snapshot;
 use crate::state::State;
@@ -135,6 +135,13 @@ fn take(state: &State, config: Config) {
     for name in needing_restart(&before.config.router, &config.router) {
         tracing::warn!("router.{name} has changed, which takes effect at the next start");
     }
+    let of_start = |config: &Config| Telemetry {
+        sample: Percent::ALL,
+        ..config.telemetry.clone()
+    };
+    if of_start(&before.config) != of_start(&config) {
+        tracing::warn!("[telemetry] has changed, which takes effect at the next start, but for sample");
+    }
     tracing::info!(
         hash = &config.hash[..12],
         routes = config.routes.len(),
@@ -158,7 +165,7 @@ fn changes(before: &Config, after: &Config) -> Vec<String> {
         config
             .upstreams
             .get(upstream)
-            .map(|upstream| format!("{} ({})", upstream.name, upstream.authority))
+            .map(|upstream| format!("{} ({})", upstream.name, upstream.listed()))
     };
     let mut lines = Vec::new();
     for route in &after.routes {

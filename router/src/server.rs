@@ -8,6 +8,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -22,6 +23,8 @@ use crate::{admin, clients, drain, reload};
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4096;
+/// How long the end of the process waits for the collector to take the last spans.
+const LAST_SPANS: Duration = Duration::from_secs(3);
 
 /// The ports, bound but not served yet.
 #[derive(Debug)]
@@ -142,6 +145,7 @@ impl Bound {
         }
         let switcher = operations.operator.switcher().clone();
         let reloading = tokio::task::spawn_local(reload::follow(Arc::clone(&state), file, switcher, reload));
+        let spans = state.spans().cloned();
         let ending = drain::follow(
             (offer, stop),
             state,
@@ -158,6 +162,9 @@ impl Bound {
         }
         let ended = server.await;
         reloading.abort();
+        if let Some(spans) = spans {
+            spans.flush(LAST_SPANS).await;
+        }
         operations.stop().await;
         admin_handle.stop(false).await;
         // It has been told to stop; how it did so changes nothing any more.

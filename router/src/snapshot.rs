@@ -8,8 +8,9 @@ use std::sync::Arc;
 use http02::header::HeaderValue;
 use sha2::{Digest, Sha256};
 
+use crate::balance::Places;
 use crate::choose::{Decision, Rule};
-use crate::config::{Config, Mode, Owner, Route};
+use crate::config::{Address, Config, Mode, Owner, Route};
 use crate::evidence::About;
 use crate::pen::Pen;
 use crate::position::{self, Position, Reached};
@@ -29,6 +30,7 @@ pub struct Snapshot {
     /// Index of the monolith in `config.upstreams`.
     pub monolith: usize,
     standings: Vec<Arc<Standing>>,
+    places: Vec<Places>,
     reached: Vec<Arc<[Reached; 2]>>,
     pens: Vec<Option<Arc<Pen>>>,
     subjects: Vec<Arc<str>>,
@@ -46,6 +48,7 @@ impl Snapshot {
     /// Prepares a config and takes over what the snapshot before it knew of upstreams and modules that stay.
     pub fn following(config: Config, before: Option<&Self>) -> Self {
         let (standings, reached) = (standings(&config, before), reached(&config, before));
+        let places = places(&config, before);
         let pens = pens(&config, before);
         let table = Table::new(
             config
@@ -63,6 +66,7 @@ impl Snapshot {
             table,
             monolith,
             standings,
+            places,
             reached,
             pens,
             subjects: Vec::new(),
@@ -108,6 +112,11 @@ impl Snapshot {
     /// How an upstream is doing.
     pub fn standing(&self, upstream: usize) -> &Standing {
         &self.standings[upstream]
+    }
+
+    /// How each of an upstream's addresses is doing.
+    pub fn places(&self, upstream: usize) -> &Places {
+        &self.places[upstream]
     }
 
     /// How far a module's data has come on the side of an upstream.
@@ -195,17 +204,31 @@ impl Snapshot {
     }
 }
 
-/// What was known of each upstream that stays.
+/// What was known of each upstream that stays, at one of its addresses at least.
 fn standings(config: &Config, before: Option<&Snapshot>) -> Vec<Arc<Standing>> {
     let standings = config.upstreams.iter().map(|upstream| {
         let known = before.and_then(|before| {
             let mut upstreams = before.config.upstreams.iter();
-            let at = upstreams.position(|other| other.authority == upstream.authority)?;
+            let at = upstreams.position(|other| other.shares_with(upstream))?;
             Some(Arc::clone(&before.standings[at]))
         });
         known.unwrap_or_default()
     });
     standings.collect()
+}
+
+/// What was known of each address that stays.
+fn places(config: &Config, before: Option<&Snapshot>) -> Vec<Places> {
+    let known = |address: &Address| {
+        let before = before?;
+        let mut upstreams = before.config.upstreams.iter().zip(&before.places);
+        upstreams.find_map(|(upstream, places)| {
+            let index = upstream.addresses.iter().position(|known| known == address)?;
+            Some(Arc::clone(places.outlier(index)))
+        })
+    };
+    let upstreams = config.upstreams.iter();
+    upstreams.map(|upstream| Places::new(upstream, known)).collect()
 }
 
 /// What was known of the pen of each module that stays and is asked for it at the same places.
@@ -236,8 +259,9 @@ fn reached(config: &Config, before: Option<&Snapshot>) -> Vec<Arc<[Reached; 2]>>
 }
 
 fn subject(config: &Config, route: &Route) -> Arc<str> {
-    let authority = |upstream: usize| config.upstreams[upstream].authority.as_str();
-    let service = config.modules[route.module].service.map_or("", authority);
+    let authority = |upstream: usize| config.upstreams[upstream].listed();
+    let service = config.modules[route.module].service;
+    let service = service.map(authority).unwrap_or_default();
     let monolith = authority(config.monolith());
     let about = format!(
         "{}\n{:?}\n{monolith}\n{service}\n{:?}\n{:?}",

@@ -1,8 +1,9 @@
 //! How each upstream is doing: whether its circuit is open, and how far its data has come.
 //!
 //! For the choice, which sends nobody to a side that cannot serve them, and for the attempt, which notes what came of it.
-//! A standing belongs to an address and outlives reloads: a new snapshot takes over what the one before knew. It is shared
-//! by all workers, so it is made of atomics, and a healthy exchange only reads.
+//! A standing belongs to an upstream's addresses and outlives reloads: a new snapshot takes over what the one before knew.
+//! It is shared by all workers, so it is made of atomics, and a healthy exchange only reads. How each of several addresses is
+//! doing is known to [`crate::balance`].
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
@@ -140,12 +141,12 @@ impl Circuit {
 }
 
 /// Milliseconds since the process first asked, from one on.
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
     1 + millis(BEGAN.elapsed())
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -16,6 +16,7 @@ use crate::limits::Limits;
 use crate::shadow::Shadow;
 use crate::shadow::findings::Findings;
 use crate::snapshot::Snapshot;
+use crate::spans::Spans;
 use crate::worker::Current;
 
 /// The state of a running router.
@@ -23,6 +24,7 @@ use crate::worker::Current;
 pub struct State {
     current: Current,
     shadow: Shadow,
+    spans: Option<Spans>,
     findings: Arc<Findings>,
     is_draining: Arc<AtomicBool>,
     has_database: watch::Sender<bool>,
@@ -47,7 +49,11 @@ pub struct News {
 
 impl State {
     /// The state at the start.
-    pub fn new(snapshot: Snapshot, shadow: Shadow, findings: Arc<Findings>) -> Arc<Self> {
+    pub fn new(
+        snapshot: Snapshot,
+        (shadow, spans): (Shadow, Option<Spans>),
+        findings: Arc<Findings>,
+    ) -> Arc<Self> {
         let news = Mutex::new(News {
             since: SystemTime::now(),
             refused: None,
@@ -56,6 +62,7 @@ impl State {
         Arc::new(Self {
             current: Arc::new(ArcSwap::from_pointee(snapshot)),
             shadow,
+            spans,
             findings,
             is_draining: Arc::default(),
             has_database: watch::Sender::new(false),
@@ -81,6 +88,11 @@ impl State {
     /// Where copies go.
     pub fn shadow(&self) -> &Shadow {
         &self.shadow
+    }
+
+    /// Where requests are recorded, if they are.
+    pub fn spans(&self) -> Option<&Spans> {
+        self.spans.as_ref()
     }
 
     /// What the shadow and the workers have found.

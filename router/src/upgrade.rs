@@ -7,19 +7,22 @@
 
 use std::io;
 use std::rc::Rc;
+use std::time::Instant;
 
 use actix_http::{Request, RequestHead, Response};
 use bytes::{BufMut, BytesMut};
 use http02::{Method, StatusCode};
 use tokio::io::AsyncWriteExt;
 
+use crate::attempt::{self, place};
 use crate::exchange::{SERVED_BY, SERVED_WHY, answer as answer_of, explain, fail, refuse};
-use crate::forward::Failure;
 use crate::forward::answer::AnswerBody;
 use crate::forward::ask::{Answer, Asking};
 use crate::forward::body::RequestBody;
 use crate::forward::headers::says;
 use crate::forward::link::Link;
+use crate::forward::pool::Flight;
+use crate::forward::{Caution, Failure};
 use crate::http1::tunnel::Tunnel;
 use crate::http1::writing::{self, Client};
 use crate::http1::{Shared, heard};
@@ -44,21 +47,26 @@ pub async fn serve(
             problem: Problem::new(kind, detail),
             why: "refused=upgrade".to_owned(),
             identity: Identity::of(&head.headers),
+            trace: None,
         })),
         None => worker.plan(&request, Some(connection)),
     };
-    let plan = match refused {
+    let mut plan = match refused {
         Ok(plan) => plan,
         Err(refused) => return end(wire, refuse(&refused, Some(turn)), client).await,
     };
-    match heard(wire, open(&plan, head)).await? {
-        Ok(answer) if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+    match heard(wire, open(worker, &mut plan, head)).await? {
+        Ok((answer, _flight)) if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
             turn.leave_http();
+            // What follows is no exchange that could be recorded.
+            if let Some(trace) = plan.trace.take() {
+                trace.answered(101, &plan.why, Some(&plan));
+            }
             let switched = pass_through(&plan, answer, wire, connection).await;
             drop(turn);
             switched
         }
-        Ok(answer) => end(wire, answer_of(&plan, Ok(answer), Some(turn)), client).await,
+        Ok((answer, _flight)) => end(wire, answer_of(&plan, Ok(answer), Some(turn)), client).await,
         Err(problem) => end(wire, fail(&plan, &problem, Some(turn)), client).await,
     }
 }
@@ -73,24 +81,51 @@ fn objection(head: &RequestHead) -> Option<(Kind, &'static str)> {
     }
 }
 
-/// Asks the upstream to switch.
-async fn open(plan: &Plan, head: &RequestHead) -> Result<Answer, Problem> {
-    let (upstream, settings) = (plan.upstream(), plan.settings());
-    let tell = |failure: Failure| explain(&upstream.name, &failure);
+/// Asks the upstream to switch; another of its addresses, if one cannot be reached. There is a flight if there was a choice.
+async fn open(
+    worker: &Worker,
+    plan: &mut Plan,
+    head: &RequestHead,
+) -> Result<(Answer, Option<Flight>), Problem> {
+    let (began, limit) = (Instant::now(), plan.settings().response_timeout);
+    let mut avoid = None;
+    loop {
+        let flight = place::choose(worker, plan, Caution::Once, avoid);
+        attempt::begin(plan);
+        let outcome = ask(plan, head).await;
+        attempt::end(plan, &outcome);
+        if avoid.is_none() && place::moves_on(worker, plan, &outcome, Caution::Once, (began, limit)) {
+            avoid = Some(plan.place.index);
+            continue;
+        }
+        let is_well = matches!(&outcome, Ok(answer) if !answer.response.status().is_server_error());
+        // Only addresses are judged by upgrades, not circuits.
+        let _counts = place::note(worker, plan, is_well);
+        let outcome = outcome.map_err(|failure| explain(&plan.upstream().name, &failure));
+        return outcome.map(|answer| (answer, flight));
+    }
+}
+
+async fn ask(plan: &Plan, head: &RequestHead) -> Result<Answer, Failure> {
+    let settings = plan.settings();
     let hop = [("connection", "upgrade"), ("upgrade", "websocket")];
     let outbound = plan.request_with(head, RequestBody::Empty, &hop);
-    let link = Link::open(upstream, settings.connect_timeout)
-        .await
-        .map_err(|error| tell(error.into()))?;
+    let link = match Link::open(plan.address(), settings.connect_timeout).await {
+        Ok(link) => link,
+        Err(error) => {
+            let unsent = Some(Box::new(outbound));
+            return Err(Failure::Connect { error, unsent });
+        }
+    };
     let mut asking = Asking::new(link, outbound);
     let limit = settings.response_timeout;
     match tokio::time::timeout(limit, asking.head()).await {
         Ok(Ok(head)) => Ok(asking.answer(head, None)),
-        Ok(Err(error)) => Err(tell(Failure::Broken {
+        Ok(Err(error)) => Err(Failure::Broken {
             error,
             is_stale: false,
-        })),
-        Err(_) => Err(tell(Failure::Timeout(limit))),
+        }),
+        Err(_) => Err(Failure::Timeout(limit)),
     }
 }
 

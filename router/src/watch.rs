@@ -165,6 +165,11 @@ impl Connection {
         Turn(Rc::clone(self))
     }
 
+    /// How the client has reached us.
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
     /// The origin of a request on this connection.
     pub fn origin(&self, peer: IpAddr, host: Option<&str>) -> Result<Rc<Origin>, &'static str> {
         let mut last = self.origin.borrow_mut();

@@ -19,9 +19,11 @@ use crate::evidence::Side;
 use crate::forward::Forwarder;
 use crate::limits::Limits;
 use crate::notes::Notebook;
+use crate::origin::Scheme;
 use crate::plan::{Plan, Refused};
 use crate::shadow::{Reason, Shadow};
 use crate::snapshot::Snapshot;
+use crate::spans::Spans;
 use crate::watch::{Connection, Watch};
 
 /// The snapshot that new requests are served from.
@@ -41,6 +43,8 @@ pub struct Worker {
     pub budget: Budget,
     /// Where copies go.
     pub shadow: Shadow,
+    /// Where requests are recorded, if they are.
+    spans: Option<Spans>,
     /// What clients may ask, over all workers.
     pub limits: Arc<Limits>,
     is_draining: Arc<AtomicBool>,
@@ -57,7 +61,7 @@ impl Worker {
     /// Sets up a worker on this thread and starts its round of inspection.
     pub fn start(
         current: Current,
-        shadow: Shadow,
+        (shadow, spans): (Shadow, Option<Spans>),
         limits: Arc<Limits>,
         is_draining: Arc<AtomicBool>,
         events: Events,
@@ -74,6 +78,7 @@ impl Worker {
             budget: Budget::default(),
             notebook: RefCell::new(notebook),
             shadow,
+            spans,
             limits,
             is_draining,
             events,
@@ -114,6 +119,25 @@ impl Worker {
     /// What will be done with a request, if it is within its client's limits.
     pub fn plan(&self, request: &Request, connection: Option<&Rc<Connection>>) -> Result<Plan, Box<Refused>> {
         let snapshot = self.snapshot();
+        let Some(spans) = &self.spans else {
+            return self.plan_by(snapshot, request, connection);
+        };
+        let start = spans.start(&snapshot.config.telemetry);
+        let mut made = self.plan_by(snapshot, request, connection);
+        if let Some(start) = start {
+            // Only a stream of HTTP/2 has no connection to itself, and that is spoken over TLS alone.
+            let scheme = connection.map_or(Scheme::Https, |connection| connection.scheme());
+            start.follow(&mut made, request, scheme);
+        }
+        made
+    }
+
+    fn plan_by(
+        &self,
+        snapshot: Arc<Snapshot>,
+        request: &Request,
+        connection: Option<&Rc<Connection>>,
+    ) -> Result<Plan, Box<Refused>> {
         self.limits.admit(request, &snapshot.config.router)?;
         let mut plan = Plan::make(snapshot, request, connection)?;
         plan.client.must_close |= self.is_draining.load(Ordering::Relaxed);

@@ -14,6 +14,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use super::problem::Problem;
+use crate::balance::outlier::Outlier;
 use crate::evidence::Side;
 use crate::state::State;
 use crate::totals::{BUCKETS, RouteTotals, SideTotals};
@@ -76,7 +77,8 @@ impl Collector for Numbers {
         encode_comparisons(&mut encoder, &routes)?;
         self.encode_config(&mut encoder)?;
         self.encode_upstreams(&mut encoder)?;
-        self.encode_shadow(&mut encoder)
+        self.encode_shadow(&mut encoder)?;
+        self.encode_spans(&mut encoder)
     }
 }
 
@@ -138,6 +140,43 @@ impl Numbers {
             "circuit_open",
             "1 while requests are kept from an upstream",
             open,
+        )?;
+        self.encode_addresses(encoder)
+    }
+
+    /// Addresses are told by their place in the list, of which there are few.
+    fn encode_addresses(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let snapshot = self.0.snapshot();
+        let upstreams = snapshot.config.upstreams.iter().enumerate();
+        let several = upstreams.filter(|(_, upstream)| upstream.has_several());
+        let outliers: Vec<(&str, String, &Arc<Outlier>)> = several
+            .flat_map(|(index, upstream)| {
+                let places = snapshot.places(index);
+                let addresses = 0..upstream.addresses.len();
+                addresses.map(|at| (upstream.name.as_str(), at.to_string(), places.outlier(at)))
+            })
+            .collect();
+        let labels = |at: usize| {
+            let (upstream, address, _) = &outliers[at];
+            [("upstream", *upstream), ("address", address.as_str())]
+        };
+        gauges(
+            encoder,
+            "address_ejected",
+            "1 while an address of several is left alone",
+            outliers
+                .iter()
+                .enumerate()
+                .map(|(at, (_, _, outlier))| (labels(at), f64::from(u8::from(outlier.is_ejected())))),
+        )?;
+        counters(
+            encoder,
+            "address_ejections",
+            "How often an address of several was left alone",
+            outliers
+                .iter()
+                .enumerate()
+                .map(|(at, (_, _, outlier))| (labels(at), outlier.ejections())),
         )
     }
 
@@ -154,6 +193,19 @@ impl Numbers {
             "shadow_bytes",
             "Bytes of answers that are held for copies",
             [([], bytes as f64)],
+        )
+    }
+
+    fn encode_spans(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let Some(spans) = self.0.spans() else {
+            return Ok(());
+        };
+        let counts = spans.counts();
+        counters(
+            encoder,
+            "spans",
+            "Spans of recorded requests, by what became of them",
+            counts.map(|(outcome, count)| ([("outcome", outcome)], count)),
         )
     }
 }

@@ -21,6 +21,7 @@ use crate::shadow;
 use crate::shadow::findings::Findings;
 use crate::signals::Signals;
 use crate::snapshot::Snapshot;
+use crate::spans;
 use crate::state::State;
 use crate::takeover;
 
@@ -91,7 +92,14 @@ impl Serve {
                 return ExitCode::FAILURE;
             }
         };
-        let state = State::new(Snapshot::new(config), shadow, findings);
+        let spans = match spans::export::start(&config.telemetry) {
+            Ok(spans) => spans,
+            Err(error) => {
+                tell(&error.to_string());
+                return ExitCode::FAILURE;
+            }
+        };
+        let state = State::new(Snapshot::new(config), (shadow, spans), findings);
         let served = actix_web::rt::System::new().block_on(async {
             let signals = Signals::listen()?;
             announce(&bound, &state.snapshot().config, &self.file.config);

@@ -102,13 +102,31 @@ fn upstreams(status: &Value) -> String {
         };
         table.add_row([
             part("name"),
-            part("address"),
+            addresses(upstream),
             part("circuit"),
             part("build"),
             positions,
         ]);
     }
     table::text(&table)
+}
+
+/// The address, or each of several with a line of its own.
+fn addresses(upstream: &Value) -> String {
+    let several = upstream["addresses"].as_array().into_iter().flatten();
+    let lines: Vec<String> = several
+        .map(|address| {
+            let name = address["address"].as_str().unwrap_or_default();
+            match address["left_alone_ms"].as_u64() {
+                Some(millis) => format!("{name} LEFT ALONE, tried in {:.1} s", millis as f64 / 1000.0),
+                None => name.to_owned(),
+            }
+        })
+        .collect();
+    match lines.is_empty() {
+        true => upstream["address"].as_str().unwrap_or("-").to_owned(),
+        false => lines.join("\n"),
+    }
 }
 
 fn routes(status: &Value) -> String {

@@ -15,9 +15,11 @@ use super::edge::{Edge, read_edge};
 use super::handover::{self, Handover};
 use super::policy::{self, Fallback, Shadow};
 use super::reader::{At, Reader, Section, closest};
+use super::telemetry::{self, Telemetry};
 use super::trust::{self, Promotion};
+use super::upstreams::{self, Ejection, Upstream};
 use super::values::{self, Complaint, Percent, Sticky};
-use super::{HostPolicy, Mode, Owner, Settings, Upstream};
+use super::{HostPolicy, Mode, Owner, Settings};
 use crate::certificate::Bounds;
 use crate::compare::Rules;
 use crate::table::{HostPattern, MatchRule};
@@ -30,6 +32,8 @@ pub(super) struct Document {
     pub(super) certificate: Bounds,
     pub(super) promotion: Promotion,
     pub(super) fallback: Fallback,
+    pub(super) ejection: Ejection,
+    pub(super) telemetry: Telemetry,
     pub(super) upstreams_at: Range<usize>,
     /// A name whose URL was refused stands here without one, so that uses of it are not called unknown.
     pub(super) upstreams: Vec<(At<String>, Option<Upstream>)>,
@@ -99,7 +103,9 @@ pub(super) fn read(reader: &Reader<'_>) -> Option<Document> {
     let certificate = trust::certificate(reader, root.section("certificate"));
     let promotion = trust::promotion(reader, root.section("promotion"));
     let fallback = policy::fallback(reader, root.section("fallback"));
-    let upstreams = root.section("upstreams");
+    let ejection = upstreams::ejection(reader, root.section("ejection"));
+    let telemetry = telemetry::telemetry(reader, root.section("telemetry"));
+    let listed = root.section("upstreams");
     let modules = root.section("modules");
     // The monolith reads its feature flags from the same file; they are not the router's to judge.
     root.accept("flags");
@@ -115,9 +121,11 @@ pub(super) fn read(reader: &Reader<'_>) -> Option<Document> {
         certificate,
         promotion,
         fallback,
-        upstreams_at: upstreams.as_ref().map_or(0..0, |section| section.span().clone()),
-        upstreams: upstreams
-            .map(|section| read_upstreams(reader, &section))
+        ejection,
+        telemetry,
+        upstreams_at: listed.as_ref().map_or(0..0, |section| section.span().clone()),
+        upstreams: listed
+            .map(|section| upstreams::upstreams(reader, &section))
             .unwrap_or_default(),
         modules: modules
             .map(|section| read_modules(reader, &section))
@@ -215,29 +223,6 @@ fn host_policy(text: &str) -> Result<HostPolicy, Complaint> {
             "write \"preserve\" or \"upstream\"".to_owned(),
         )),
     }
-}
-
-fn read_upstreams(reader: &Reader<'_>, section: &Section<'_>) -> Vec<(At<String>, Option<Upstream>)> {
-    let entries = section.entries().into_iter().map(|(name, value)| {
-        plain(reader, &name, "upstream");
-        let url = match value.get_ref() {
-            DeValue::String(text) => {
-                let at = At {
-                    value: text.as_ref(),
-                    key: name.key.clone(),
-                    span: value.span(),
-                };
-                judged(reader, Some(at), |text| values::upstream(&name.value, text))
-            }
-            _ => {
-                let reason = format!("the upstream `{}` is not a text", name.value);
-                reader.fault(&value.span(), &name.key, reason, "write its URL in quotes");
-                None
-            }
-        };
-        (name, url.map(|url| url.value))
-    });
-    entries.collect()
 }
 
 fn read_modules(reader: &Reader<'_>, section: &Section<'_>) -> Vec<ModuleEntry> {
@@ -351,7 +336,7 @@ pub(super) fn set<T: Clone>(setting: &mut T, read: Option<&At<T>>) {
     }
 }
 
-fn plain(reader: &Reader<'_>, name: &At<String>, what: &str) {
+pub(super) fn plain(reader: &Reader<'_>, name: &At<String>, what: &str) {
     if !values::is_plain_name(&name.value) {
         let reason = format!("\"{}\" cannot name a {what}", name.value);
         reader.wrong(name, reason, "use up to 64 letters, digits, `-`, `_` or `.`");

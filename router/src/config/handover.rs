@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::document::{judged, set};
 use super::reader::{Reader, Section};
+use super::upstreams;
 use super::values;
 
 /// How a module is handed over.
@@ -33,7 +34,7 @@ pub(super) fn read(reader: &Reader<'_>, section: Option<Section<'_>>) -> Option<
     let address = |key| {
         let text = section.required(key, remedy)?;
         let given = text.value.trim_end_matches('/').to_owned();
-        judged(reader, Some(text), |text| values::upstream(key, text)).map(|_| given)
+        judged(reader, Some(text), upstreams::address).map(|_| given)
     };
     let (monolith, service) = (address("monolith"), address("service"));
     let mut handover = Handover {

@@ -16,7 +16,9 @@ mod reader;
 pub mod reference;
 mod rules;
 mod source;
+mod telemetry;
 mod trust;
+mod upstreams;
 mod values;
 
 use std::net::SocketAddr;
@@ -32,7 +34,9 @@ pub use handover::Handover;
 pub use policy::{Fallback, Shadow};
 pub(crate) use reader::distance;
 pub use source::{read_aside, read_plain};
+pub use telemetry::Telemetry;
 pub use trust::Promotion;
+pub use upstreams::{Address, Ejection, MOST_ADDRESSES, Upstream};
 pub use values::{Percent, Sticky};
 
 use crate::certificate::Bounds;
@@ -60,6 +64,10 @@ pub struct Config {
     pub promotion: Promotion,
     /// What happens when a service does not answer.
     pub fallback: Fallback,
+    /// When an address of several is left alone.
+    pub ejection: Ejection,
+    /// Where spans are sent.
+    pub telemetry: Telemetry,
     /// Where requests can go; the monolith is among them.
     pub upstreams: Vec<Upstream>,
     /// What is being moved.
@@ -118,19 +126,6 @@ pub enum HostPolicy {
     Preserve,
     /// The upstream's own address as the config has it.
     Upstream,
-}
-
-/// A server that requests can be sent to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Upstream {
-    /// Its key in `[upstreams]`.
-    pub name: String,
-    /// Host name or address, without brackets.
-    pub host: String,
-    /// Port.
-    pub port: u16,
-    /// `host:port` as a `Host` header writes it.
-    pub authority: String,
 }
 
 /// A part of the monolith that is being moved.

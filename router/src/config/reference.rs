@@ -88,7 +88,8 @@ pub const SECTIONS: &[SectionKeys] = &[
     },
     SectionKeys {
         head: "[upstreams]",
-        about: "Servers that requests can be sent to, each a name of yours and its URL: `catalog = \"http://127.0.0.1:8101\"`. \
+        about: "What requests can be sent to, each a name of yours and its URL: `catalog = \"http://127.0.0.1:8101\"`, or up to 64 \
+                URLs of servers that do the same: `catalog = [\"http://10.0.0.1:8101\", \"http://10.0.0.2:8101\"]`. \
                 One of them must be called `monolith`; it serves everything that no route moves.",
         keys: &[],
     },
@@ -204,6 +205,29 @@ pub const SECTIONS: &[SectionKeys] = &[
         ],
     },
     SectionKeys {
+        head: "[ejection]",
+        about: "When an address of an upstream that has several is left alone. A failure is no connection, no answer in time, or a 5xx.",
+        keys: &[
+            key("failures", "1 to 1000000", Some("5"), "Failures in a row after which it is."),
+            key("pause", "duration", Some("\"5s\""), "For how long, the first time; twice as long the second time, and so on. Then one request tries again."),
+            key("max_pause", "duration", Some("\"5m\""), "For how long at the most. An address that has been well for as long begins anew."),
+            key("max_share", "0 to 100", Some("50"), "The share of an upstream's addresses that may be left alone at the same time. One may be in any case, unless this is 0; the last one never is."),
+        ],
+    },
+    SectionKeys {
+        head: "[telemetry]",
+        about: "Spans for an OpenTelemetry collector. All but `sample` is read at the start only. Headers for the collector, such as a \
+                token, come from the environment: `OTEL_EXPORTER_OTLP_HEADERS`.",
+        keys: &[
+            key("otlp", "URL", None, "The collector's base URL for OTLP over HTTP, such as `http://127.0.0.1:4318`. Without it nothing is recorded, and `traceparent` passes unchanged."),
+            key("sample", "0 to 100", Some("100"), "The share of traces begun here that are recorded. If the caller sends a `traceparent`, its sampled flag decides."),
+            key("service_name", "text", Some("\"banyan\""), "The router's name among what the collector keeps."),
+            key("queue", "1 to 100000", Some("2048"), "Requests whose spans may wait to be sent; what comes on top is dropped and counted."),
+            key("batch_delay", "duration", Some("\"1s\""), "How long spans wait for others to be sent with."),
+            key("timeout", "duration", Some("\"5s\""), "How long the collector may take for a batch, over all attempts."),
+        ],
+    },
+    SectionKeys {
         head: "[flags]",
         about: "The feature flags of the monolith, which reads them from the same file. The router leaves them alone.",
         keys: &[],
@@ -245,9 +269,9 @@ mod tests {
     fn file(head: &str, line: &str) -> String {
         let at = |this: &str| if this == head { line } else { "" };
         format!(
-            "[router]\n{}\n{}\n[upstreams]\nmonolith = \"http://a\"\ns = \"http://b\"\n[modules.m]\nservice = \"s\"\n{}\n\
+            "[router]\n{}\n{}\n[upstreams]\nmonolith = \"http://a\"\ns = \"http://b\"\n[modules.m]\nservice = \"s\"\n{}\n{}\n\
              [[modules.m.routes]]\nname = \"r\"\nmatch = \"GET /a\"\nmode = \"shadow\"\n{}\n[shadow]\n{}\n[compare]\n{}\n\
-             [certificate]\n{}\n[promotion]\n{}\n[fallback]\n{}\n",
+             [certificate]\n{}\n[promotion]\n{}\n[fallback]\n{}\n[ejection]\n{}\n[telemetry]\n{}\n",
             at("[router]"),
             match head {
                 "[router.tls]" => format!(
@@ -256,12 +280,19 @@ mod tests {
                 _ => String::new(),
             },
             at("[modules.NAME]"),
+            match head {
+                "[modules.NAME.handover]" =>
+                    format!("[modules.m.handover]\nmonolith = \"http://a\"\nservice = \"http://b\"\n{line}"),
+                _ => String::new(),
+            },
             at("[[modules.NAME.routes]]"),
             at("[shadow]"),
             at("[compare]"),
             at("[certificate]"),
             at("[promotion]"),
             at("[fallback]"),
+            at("[ejection]"),
+            at("[telemetry]"),
         )
     }
 
@@ -287,8 +318,8 @@ mod tests {
             config.routes.iter_mut().for_each(|route| route.line = 0);
             format!("{config:?}")
         };
-        let plain = shown(&file("", ""));
         for section in SECTIONS {
+            let plain = shown(&file(section.head, ""));
             for key in section.keys {
                 let Some(default) = key.default else { continue };
                 let said = shown(&file(section.head, &format!("{} = {default}", key.name)));

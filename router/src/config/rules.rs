@@ -46,6 +46,8 @@ pub(super) fn check(reader: &Reader<'_>, mut document: Document, hash: String) -
         certificate: document.certificate,
         promotion: document.promotion,
         fallback: document.fallback,
+        ejection: document.ejection,
+        telemetry: document.telemetry,
         upstreams,
         modules,
         routes,

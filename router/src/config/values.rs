@@ -9,9 +9,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::{Serialize, Serializer};
-use url::Url;
 
-use super::{Mode, Owner, Upstream};
+use super::{Mode, Owner};
 
 /// What is wrong and what to write instead.
 pub(super) type Complaint = (String, String);
@@ -35,7 +34,7 @@ impl Percent {
     /// Nobody.
     pub(super) const ZERO: Self = Self(0);
     /// Everybody.
-    pub(super) const ALL: Self = Self(10_000);
+    pub(crate) const ALL: Self = Self(10_000);
 
     /// So many hundredths of a percent; above 10,000 it is everybody.
     pub(crate) fn of(hundredths: u16) -> Self {
@@ -259,42 +258,6 @@ pub(super) fn network(text: &str) -> Result<IpNet, Complaint> {
             format!("\"{text}\" is not a network"),
             "write such as 10.0.0.0/8, or a single address".to_owned(),
         )
-    })
-}
-
-/// Reads the URL of an upstream.
-pub(super) fn upstream(name: &str, text: &str) -> Result<Upstream, Complaint> {
-    let complain = |why: String| (why, "write such as \"http://127.0.0.1:8100\"".to_owned());
-    let url = Url::parse(text).map_err(|error| complain(format!("\"{text}\" is not a URL: {error}")))?;
-    if url.scheme() != "http" {
-        return Err(complain(format!(
-            "\"{text}\" is not http, the only scheme of this version"
-        )));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(complain(
-            "the URL holds credentials, which upstreams are not sent".to_owned(),
-        ));
-    }
-    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-        return Err(complain(format!(
-            "\"{text}\" has a path: requests keep their own, so it would be ignored"
-        )));
-    }
-    let Some(host) = url.host_str() else {
-        return Err(complain(format!("\"{text}\" names no host")));
-    };
-    let port = url.port().unwrap_or(80);
-    let authority = match url.port() {
-        Some(port) => format!("{host}:{port}"),
-        None => host.to_owned(),
-    };
-    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-    Ok(Upstream {
-        name: name.to_owned(),
-        host,
-        port,
-        authority,
     })
 }
 

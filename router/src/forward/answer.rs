@@ -7,6 +7,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use actix_http::body::{BodySize, MessageBody};
@@ -16,6 +17,7 @@ use http_body::Frame;
 
 use super::incoming::{Framing, Incoming};
 use crate::shadow::capture::Capture;
+use crate::spans::trace::Trace;
 use crate::watch::Turn;
 
 /// What the client is sent. Dropping it frees the client's connection for the next request.
@@ -23,6 +25,8 @@ use crate::watch::Turn;
 pub struct AnswerBody {
     content: Content,
     _turn: Option<Turn>,
+    /// Present if the request is recorded, which ends with its answer.
+    _trace: Option<Rc<Trace>>,
 }
 
 #[derive(Debug)]
@@ -54,6 +58,7 @@ impl AnswerBody {
         Self {
             content: Content::Nothing(size),
             _turn: turn,
+            _trace: None,
         }
     }
 
@@ -62,6 +67,7 @@ impl AnswerBody {
         Self {
             content: Content::Whole(bytes),
             _turn: turn,
+            _trace: None,
         }
     }
 
@@ -80,11 +86,20 @@ impl AnswerBody {
         Self {
             content: Content::Streamed(streamed),
             _turn: turn,
+            _trace: None,
         }
     }
 }
 
 impl AnswerBody {
+    /// Lets the request's record last as long as this body.
+    pub fn traced(self, trace: Rc<Trace>) -> Self {
+        Self {
+            _trace: Some(trace),
+            ..self
+        }
+    }
+
     /// Lets the pieces be collected as they go by.
     pub fn capture(&mut self, capture: Capture) {
         match &mut self.content {

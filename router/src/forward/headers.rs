@@ -10,14 +10,14 @@ use http::header::HeaderValue;
 
 use super::convert;
 use crate::client;
-use crate::config::{HostPolicy, Settings, Upstream};
+use crate::config::{Address, HostPolicy, Settings};
 use crate::identity::Identity;
 use crate::origin::{Origin, node};
 
 /// Hands the fields of an upstream's head to `put`, one by one, names in lower case.
 pub fn outbound(
     head: &RequestHead,
-    upstream: &Upstream,
+    address: &Address,
     origin: &Origin,
     identity: &Identity,
     settings: &Settings,
@@ -25,17 +25,18 @@ pub fn outbound(
 ) {
     let from = &head.headers;
     let trusted = client::is_trusted(origin.peer, &settings.trusted_proxies);
-    let traced = identity.traceparent.is_none();
+    let keeps_parent = identity.traceparent.is_none();
     let host = match (settings.host, &origin.host_value) {
         (HostPolicy::Preserve, Some(host)) => host.as_bytes(),
-        (HostPolicy::Preserve, None) | (HostPolicy::Upstream, _) => upstream.authority.as_bytes(),
+        (HostPolicy::Preserve, None) | (HostPolicy::Upstream, _) => address.authority.as_bytes(),
     };
     put("host", host);
     convert::request_fields(from, &mut put, |name| match name {
         "host" | "via" | "x-request-id" | "forwarded" | "x-forwarded-for" | "x-forwarded-host"
         | "x-forwarded-proto" => false,
         "x-real-ip" => trusted,
-        "traceparent" | "tracestate" => traced,
+        "traceparent" => keeps_parent,
+        "tracestate" => identity.is_continued,
         _ => (trusted || !name.starts_with("x-forwarded-")) && !imitates(name),
     });
     if trusted {

@@ -12,7 +12,7 @@ use http_body::Frame;
 
 use super::chunks::{Chunks, Taken};
 use super::link::{LARGE, Link, SMALL};
-use super::pool::Shelf;
+use super::pool::{Flight, Shelf};
 use super::send::Sending;
 
 /// How the end of a body is told.
@@ -36,6 +36,8 @@ pub struct Incoming {
     shelf: Option<Rc<Shelf>>,
     /// What is left of the request.
     sending: Option<Box<Sending>>,
+    /// Present if there was a choice of addresses, until the answer has been read.
+    flight: Option<Flight>,
 }
 
 #[derive(Debug)]
@@ -63,11 +65,19 @@ impl Incoming {
             left,
             shelf,
             sending,
+            flight: None,
         };
         if framing == Framing::Length(0) {
             incoming.end();
         }
         incoming
+    }
+
+    /// Counts the request as under way for as long as the answer is.
+    pub fn fly(&mut self, flight: Option<Flight>) {
+        if self.link.is_some() {
+            self.flight = flight;
+        }
     }
 
     /// Whether all has been read.
@@ -112,7 +122,7 @@ impl Incoming {
     }
 
     fn fail(&mut self, error: io::Error) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        self.link = None;
+        (self.link, self.flight) = (None, None);
         Poll::Ready(Some(Err(error)))
     }
 
@@ -130,6 +140,7 @@ impl Incoming {
     }
 
     fn end(&mut self) {
+        self.flight = None;
         let (Some(mut link), Some(shelf)) = (self.link.take(), self.shelf.take()) else {
             return;
         };

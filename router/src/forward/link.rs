@@ -15,7 +15,7 @@ use socket2::SockRef;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
-use crate::config::Upstream;
+use crate::config::Address;
 
 /// Room for a head and the beginning of a body, which is all of most answers.
 pub const SMALL: usize = 4 * 1024;
@@ -48,8 +48,8 @@ pub enum ConnectError {
 
 impl Link {
     /// Opens a plain TCP connection.
-    pub async fn open(upstream: &Upstream, limit: Duration) -> Result<Box<Self>, ConnectError> {
-        let connecting = TcpStream::connect((upstream.host.as_str(), upstream.port));
+    pub async fn open(address: &Address, limit: Duration) -> Result<Box<Self>, ConnectError> {
+        let connecting = TcpStream::connect((address.host.as_str(), address.port));
         let stream = tokio::time::timeout(limit, connecting)
             .await
             .map_err(|_| ConnectError::Timeout(limit))??;

@@ -34,10 +34,10 @@ use std::time::Duration;
 use self::ask::{Answer, Asking, Breach};
 use self::body::Progress;
 use self::link::{ConnectError, Link};
-use self::pool::{Pool, Shelf};
+use self::pool::{Flight, Pool, Shelf};
 use self::send::Outbound;
 use crate::clock::{Clock, TICK};
-use crate::config::{Settings, Upstream};
+use crate::config::{Address, Settings, Upstream};
 
 /// A fresh connection may break at once; more than this many in a row is an outage.
 const MOST_ATTEMPTS: usize = 3;
@@ -63,9 +63,14 @@ pub enum Caution {
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// There was no connection.
-    #[error(transparent)]
-    Connect(#[from] ConnectError),
+    /// There was no connection, so nothing of the request was sent; here it is.
+    #[error("{error}")]
+    Connect {
+        /// Why not.
+        error: ConnectError,
+        /// What may be sent elsewhere.
+        unsent: Option<Box<Outbound>>,
+    },
     /// The head of the answer took too long.
     #[error("sent no answer within {0:?}")]
     Timeout(Duration),
@@ -99,19 +104,30 @@ impl Forwarder {
         self.pool.tidy(upstreams, settings.pool_idle_timeout);
     }
 
-    /// Sends a request and waits for the head of the answer, up to `limit` after the last byte of the request.
+    /// How many requests of this worker's are under way to an address that is one of several.
+    pub fn in_flight(&self, address: &Address) -> usize {
+        self.pool.in_flight(address)
+    }
+
+    /// Counts a request that begins at such an address.
+    pub fn fly(&self, address: &Address) -> Flight {
+        self.pool.shelf(address).fly()
+    }
+
+    /// Sends a request to an address of an upstream and waits for the head of the answer, up to `limit` after the last byte
+    /// of the request.
     pub async fn send(
         &self,
-        upstream: &Upstream,
+        (upstream, address): (&Upstream, &Address),
         outbound: Outbound,
         caution: Caution,
         settings: &Settings,
         limit: Duration,
     ) -> Result<Answer, Failure> {
-        let shelf = self.pool.shelf(upstream);
+        let shelf = self.pool.shelf(address);
         // Awaited where it is made: kept in a variable first, all of it would be moved once more.
         let outcome = self
-            .try_send(&shelf, upstream, outbound, caution, settings, limit)
+            .try_send(&shelf, address, outbound, caution, settings, limit)
             .await;
         match &outcome {
             Ok(_) => shelf.note_success(upstream),
@@ -125,16 +141,23 @@ impl Forwarder {
     async fn try_send(
         &self,
         shelf: &Rc<Shelf>,
-        upstream: &Upstream,
+        address: &Address,
         mut outbound: Outbound,
         caution: Caution,
         settings: &Settings,
         limit: Duration,
     ) -> Result<Answer, Failure> {
         let progress = outbound.body.progress();
+        let patience = settings.connect_timeout.min(limit);
         let mut attempt = 1;
         loop {
-            let (link, reused) = self.link(shelf, upstream, caution, settings).await?;
+            let (link, reused) = match self.link(shelf, address, caution, (settings, patience)).await {
+                Ok(linked) => linked,
+                Err(error) => {
+                    let unsent = Some(Box::new(outbound));
+                    return Err(Failure::Connect { error, unsent });
+                }
+            };
             let mut asking = Asking::new(link, outbound);
             let asked = self.in_time(asking.head(), progress.as_deref(), limit).await;
             let error = match asked {
@@ -158,10 +181,10 @@ impl Forwarder {
     async fn link(
         &self,
         shelf: &Shelf,
-        upstream: &Upstream,
+        address: &Address,
         caution: Caution,
-        settings: &Settings,
-    ) -> Result<(Box<Link>, bool), Failure> {
+        (settings, patience): (&Settings, Duration),
+    ) -> Result<(Box<Link>, bool), ConnectError> {
         let must_live = caution == Caution::Once;
         let idle = match caution {
             Caution::Fresh => None,
@@ -169,7 +192,7 @@ impl Forwarder {
         };
         match idle {
             Some(link) => Ok((link, true)),
-            None => Ok((Link::open(upstream, settings.connect_timeout).await?, false)),
+            None => Ok((Link::open(address, patience).await?, false)),
         }
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::link::Link;
 use crate::clock::Clock;
-use crate::config::Upstream;
+use crate::config::{Address, Upstream};
 
 /// Idle connections by upstream address.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub struct Pool {
     shelves: RefCell<Vec<Rc<Shelf>>>,
 }
 
-/// One upstream's.
+/// One address's.
 #[derive(Debug)]
 pub struct Shelf {
     authority: String,
@@ -28,7 +28,13 @@ pub struct Shelf {
     /// The one used last is at the end.
     idle: RefCell<Vec<Idle>>,
     is_failing: Cell<bool>,
+    /// Requests under way, where there is a choice of addresses.
+    in_flight: Cell<usize>,
 }
+
+/// A request under way to one of several addresses, from its head to the end of its answer.
+#[derive(Debug)]
+pub struct Flight(Rc<Shelf>);
 
 #[derive(Debug)]
 struct Idle {
@@ -45,28 +51,35 @@ impl Pool {
         }
     }
 
-    /// An upstream's shelf.
-    pub fn shelf(&self, upstream: &Upstream) -> Rc<Shelf> {
+    /// An address's shelf.
+    pub fn shelf(&self, address: &Address) -> Rc<Shelf> {
         let mut shelves = self.shelves.borrow_mut();
-        if let Some(shelf) = shelves.iter().find(|shelf| shelf.authority == upstream.authority) {
+        if let Some(shelf) = shelves.iter().find(|shelf| shelf.authority == address.authority) {
             return Rc::clone(shelf);
         }
         let shelf = Rc::new(Shelf {
-            authority: upstream.authority.clone(),
+            authority: address.authority.clone(),
             clock: self.clock.clone(),
             idle: RefCell::default(),
             is_failing: Cell::new(false),
+            in_flight: Cell::new(0),
         });
         shelves.push(Rc::clone(&shelf));
         shelf
     }
 
+    /// How many requests are under way to an address that is one of several.
+    pub fn in_flight(&self, address: &Address) -> usize {
+        let shelves = self.shelves.borrow();
+        let shelf = shelves.iter().find(|shelf| shelf.authority == address.authority);
+        shelf.map_or(0, |shelf| shelf.in_flight.get())
+    }
+
     /// Closes what has been idle for too long, and all connections to upstreams that are no longer in use.
     pub fn tidy(&self, upstreams: &[Upstream], limit: Duration) {
         self.shelves.borrow_mut().retain(|shelf| {
-            let in_use = upstreams
-                .iter()
-                .any(|upstream| upstream.authority == shelf.authority);
+            let mut authorities = upstreams.iter().flat_map(Upstream::authorities);
+            let in_use = authorities.any(|authority| authority == shelf.authority);
             shelf
                 .idle
                 .borrow_mut()
@@ -101,6 +114,12 @@ impl Shelf {
         }
     }
 
+    /// Counts a request that begins, until the flight ends.
+    pub fn fly(self: &Rc<Self>) -> Flight {
+        self.in_flight.set(self.in_flight.get() + 1);
+        Flight(Rc::clone(self))
+    }
+
     /// Notes that an exchange failed, and logs if that is news.
     pub fn note_failure(&self, upstream: &Upstream, error: &dyn std::fmt::Display) {
         if self.is_failing.replace(true) {
@@ -108,7 +127,7 @@ impl Shelf {
         } else {
             tracing::warn!(
                 upstream = upstream.name,
-                address = upstream.authority,
+                address = self.authority,
                 "upstream {error}"
             );
         }
@@ -117,7 +136,17 @@ impl Shelf {
     /// Notes that there was an answer, and logs if that is news.
     pub fn note_success(&self, upstream: &Upstream) {
         if self.is_failing.replace(false) {
-            tracing::info!(upstream = upstream.name, "upstream answers again");
+            tracing::info!(
+                upstream = upstream.name,
+                address = self.authority,
+                "upstream answers again"
+            );
         }
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.0.in_flight.set(self.0.in_flight.get() - 1);
     }
 }

@@ -6,15 +6,15 @@
 
 use std::time::{Duration, Instant};
 
+use actix_http::StatusCode;
 use actix_http::error::PayloadError;
 use actix_http::header::HeaderMap;
-use actix_http::{RequestHead, StatusCode};
 use bytes::BytesMut;
 use handover::wire::{PEN_EPOCH, PEN_HOLDER, PEN_STATE, State};
 use std::future::poll_fn;
 
 use super::{Denied, Pen};
-use crate::attempt::once;
+use crate::attempt::{Question, once};
 use crate::config::Owner;
 use crate::exchange::Outcome;
 use crate::forward::Caution;
@@ -24,13 +24,8 @@ use crate::problem::{Kind, Problem};
 use crate::worker::Worker;
 
 /// Sends a write to whoever may do it.
-pub(crate) async fn ask(
-    worker: &Worker,
-    plan: &mut Plan,
-    head: &RequestHead,
-    body: RequestBody,
-    pen: &Pen,
-) -> Outcome {
+pub(crate) async fn ask(worker: &Worker, plan: &mut Plan, question: Question<'_>, pen: &Pen) -> Outcome {
+    let Question { head, body, .. } = question;
     let limit = plan.settings().response_timeout;
     let began = Instant::now();
     let mut body = Some(keep(body, pen.settings.replay_bytes).await?);
@@ -46,7 +41,13 @@ pub(crate) async fn ask(
             None => return Err(not_now(pen, "was refused by both sides")),
         };
         let left = limit.saturating_sub(began.elapsed());
-        let outcome = once(worker, plan, head, first, Caution::Once, left).await;
+        let question = Question {
+            head,
+            body: first,
+            caution: Caution::Once,
+            go_on: None,
+        };
+        let outcome = once(worker, plan, question, left).await;
         let Some((holder, epoch, state)) = refusal(&outcome) else {
             return outcome;
         };

@@ -132,7 +132,7 @@ pub fn routes(config: &Config) -> Routes {
     });
     let upstreams = config.upstreams.iter().map(|upstream| UpstreamInfo {
         name: upstream.name.clone(),
-        address: upstream.authority.clone(),
+        address: upstream.listed(),
     });
     Routes {
         hash: config.hash.clone(),

@@ -16,6 +16,7 @@ use crate::evidence::Counts;
 use crate::promotion::auto::breach_of;
 use crate::promotion::steps::next;
 use crate::snapshot::Snapshot;
+use crate::standing::now;
 use crate::state::State;
 
 /// The time that figures of traffic are about.
@@ -56,13 +57,26 @@ pub struct Status {
 #[derive(Debug, Serialize, ToSchema)]
 struct UpstreamStatus {
     name: String,
+    /// Its address, or all of them with commas between.
     address: String,
+    /// How each of several addresses is doing; empty if there is one alone.
+    addresses: Vec<AddressStatus>,
     /// `closed`, or `open` while requests are kept from it.
     circuit: &'static str,
     /// The build that it last named.
     build: Option<String>,
     /// How far its data has come, by module, as far as it has said.
     positions: BTreeMap<String, String>,
+}
+
+/// How one of several addresses is doing.
+#[derive(Debug, Serialize, ToSchema)]
+struct AddressStatus {
+    address: String,
+    /// Milliseconds until it is tried again, if it is left alone because it kept failing.
+    left_alone_ms: Option<u64>,
+    /// How often it has been left alone since the start of the router.
+    ejections: u64,
 }
 
 /// How a route is doing.
@@ -149,7 +163,8 @@ fn upstream(snapshot: &Snapshot, index: usize) -> UpstreamStatus {
     });
     UpstreamStatus {
         name: upstream.name.clone(),
-        address: upstream.authority.clone(),
+        address: upstream.listed(),
+        addresses: addresses(snapshot, index),
         circuit: if standing.circuit.is_open() {
             "open"
         } else {
@@ -158,6 +173,20 @@ fn upstream(snapshot: &Snapshot, index: usize) -> UpstreamStatus {
         build: standing.build().map(|build| build.to_string()),
         positions: positions.collect(),
     }
+}
+
+fn addresses(snapshot: &Snapshot, index: usize) -> Vec<AddressStatus> {
+    let upstream = &snapshot.config.upstreams[index];
+    let authorities = upstream.authorities().filter(|_| upstream.has_several());
+    let statuses = authorities.enumerate().map(|(at, authority)| {
+        let outlier = snapshot.places(index).outlier(at);
+        AddressStatus {
+            address: authority.to_owned(),
+            left_alone_ms: outlier.pauses_for(now()),
+            ejections: outlier.ejections(),
+        }
+    });
+    statuses.collect()
 }
 
 fn route(state: &State, snapshot: &Snapshot, index: usize) -> RouteStatus {

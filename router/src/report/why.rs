@@ -112,7 +112,7 @@ fn decided(snapshot: &Snapshot, asked: &Asked<'_>, decision: &Decision, blank: W
     );
     Why {
         served_by: upstream.name.clone(),
-        address: Some(upstream.authority.clone()),
+        address: Some(upstream.listed()),
         why: decision.why(snapshot),
         route: route.map(|route| route.name.clone()),
         module: route.map(|route| snapshot.config.modules[route.module].name.clone()),

@@ -12,7 +12,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::compare::Answer;
-use crate::config::{Shadow, Upstream};
+use crate::config::{Address, Shadow};
 use crate::evidence::Side;
 
 /// The shadow's own connections.
@@ -47,15 +47,15 @@ pub fn client() -> Client {
         .build(connector)
 }
 
-/// Sends a request to an upstream and reads the answer.
+/// Sends a request to an address of an upstream and reads the answer.
 pub async fn fetch(
     client: &Client,
-    upstream: &Upstream,
+    address: &Address,
     head: &http::Request<()>,
     settings: &Shadow,
 ) -> Result<Answer, Failure> {
     let target = head.uri().path_and_query().map_or("/", |target| target.as_str());
-    let uri = format!("http://{}{target}", upstream.authority).parse::<http::Uri>();
+    let uri = format!("http://{}{target}", address.authority).parse::<http::Uri>();
     let mut request = http::Request::new(Empty::new());
     *request.method_mut() = head.method().clone();
     *request.uri_mut() = uri.map_err(|_| Failure::Broken)?;

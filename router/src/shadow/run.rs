@@ -128,7 +128,8 @@ impl Bench {
             Side::Service => (draft.service, &draft.to_service),
         };
         let began = Instant::now();
-        let fetched = fetch::fetch(&self.client, &config.upstreams[upstream], head, &config.shadow).await;
+        let address = &config.upstreams[upstream].addresses[draft.snapshot.places(upstream).any()];
+        let fetched = fetch::fetch(&self.client, address, head, &config.shadow).await;
         let took = began.elapsed();
         // First of all: an answer counts for the build that it names, also the first answer of a build.
         if let Ok(answer) = &fetched {

@@ -9,6 +9,7 @@
 )]
 #![allow(clippy::print_stdout, reason = "figures are worth seeing")]
 
+mod addresses;
 mod admin_door;
 mod automatic;
 mod canary;
@@ -32,6 +33,7 @@ mod secrets;
 mod secure;
 mod shadow;
 mod shadow_faults;
+mod spans;
 mod streaming;
 mod support;
 mod switching;

@@ -197,4 +197,7 @@ fn a_replacement_by_a_primary_key_notes_whom_the_old_row_belonged_to(place: &Pla
     noted.sort();
     noted.dedup();
     assert_eq!(noted, [r#"goods ["1"]"#, r#"goods ["2"]"#]);
+    // Any column of a unique key can bring a row into another one's way.
+    let up = handover::ddl::up(&crate::place::PLAN, place.backend);
+    assert!(up.contains("BEFORE UPDATE OF goods_id, seq ON prices"), "{up}");
 }

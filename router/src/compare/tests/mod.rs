@@ -11,7 +11,7 @@ fn json(body: &str) -> Answer {
     answer(200, &[("content-type", "application/json")], body.as_bytes())
 }
 
-fn answer(status: u16, fields: &[(&'static str, &'static str)], body: &[u8]) -> Answer {
+fn answer(status: u16, fields: &[(&'static str, &str)], body: &[u8]) -> Answer {
     let mut headers = HeaderMap::new();
     for (name, value) in fields {
         headers.append(HeaderName::from_static(name), value.parse().unwrap());

@@ -1,6 +1,7 @@
 //! What the tests share: a running router, stub upstreams, a raw client.
 
 pub(crate) mod client;
+pub(crate) mod collector;
 pub(crate) mod pair;
 pub(crate) mod router;
 pub(crate) mod secure;
