@@ -158,6 +158,11 @@ impl Stage {
         token(&self.till, "customer")
     }
 
+    /// The token of a member of staff with another name.
+    pub fn colleague_token(&self) -> anyhow::Result<String> {
+        token_for(&self.till, "staff", Some("colleague"))
+    }
+
     /// Remembers that an operation was asked for.
     pub fn note(&self, method: &str, path: &str) {
         let path = path.split('?').next().unwrap_or(path).to_owned();
@@ -239,10 +244,14 @@ impl Drop for Stage {
 }
 
 fn token(till: &Till, role: &str) -> anyhow::Result<String> {
-    let output = till
-        .command("monolith")
-        .args(["token", "--role", role])
-        .output()?;
+    token_for(till, role, None)
+}
+
+fn token_for(till: &Till, role: &str, name: Option<&str>) -> anyhow::Result<String> {
+    let mut command = till.command("monolith");
+    command.args(["token", "--role", role]);
+    command.args(name.iter().flat_map(|name| ["--name", name]));
+    let output = command.output()?;
     ensure!(
         output.status.success(),
         "no token: {}",

@@ -23,7 +23,7 @@ use crate::{Catalog, MIGRATIONS, routes};
 Settings come from defaults, then --config FILE, then the environment (CATALOG_LISTEN, CATALOG_DATABASE,
 CATALOG_WRITES, CATALOG_AUTH__PUBLIC_KEY_FILE, …), then the command line.
 
-While the monolith owns the catalog, the service refuses writes (421). With CATALOG_WRITES=accept it does them.
+With a [handover] section the pen decides who writes. Without one, CATALOG_WRITES does: refuse (421) or accept.
 
 Examples:
   catalog serve --migrate                                    on SQLite in ./catalog.db

@@ -28,7 +28,7 @@ pub struct Settings {
     pub listen: String,
     /// The database: `sqlite:PATH` or `postgres://…`.
     pub database: Secret,
-    /// Whether this process changes products.
+    /// Whether this process changes products. With `handover` the pen decides, and this says nothing.
     pub writes: Writes,
     /// Limits of the server.
     #[serde(default)]
@@ -42,7 +42,7 @@ pub struct Settings {
     pub handover: Option<handover::settings::Settings>,
 }
 
-/// Whether this process changes products. While the monolith owns them, it must not.
+/// Whether this process changes products, where no pen says it. While the monolith owns them, it must not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Writes {

@@ -97,10 +97,15 @@ impl Gate {
         self.standing.borrow().clone()
     }
 
+    /// The pen as this side's database has it; none while none is installed.
+    pub async fn pen(&self) -> Result<Option<Pen>, db::Error> {
+        let names = Arc::clone(&self.names);
+        self.db.read(move |conn| pen::read(conn, &names)).await
+    }
+
     /// The refusal with the pen as it is; the refusal alone does not say on SQLite.
     async fn not_here<E: Failure + From<NotHere>>(&self, refused: E) -> E {
-        let names = Arc::clone(&self.names);
-        match self.db.read(move |conn| pen::read(conn, &names)).await {
+        match self.pen().await {
             Ok(Some(pen)) => NotHere(Box::new(pen)).into(),
             Ok(None) | Err(_) => refused,
         }

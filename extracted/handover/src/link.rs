@@ -17,7 +17,7 @@ use crate::follow::{Worker, commands};
 use crate::gate::{Gate, Standing};
 use crate::settings::{PeerSettings, Settings};
 use crate::store::Store;
-use crate::wire::{Abort, Copy, Fence, Grant, Pen, Position, Retention, Seal};
+use crate::wire::{Abort, Copy, Fence, Grant, Pen, Phase, Position, Retention, Seal};
 use crate::{Error, Names, pen};
 
 /// Requests that may be held back at once.
@@ -85,6 +85,8 @@ impl Link {
         self.db
             .write(move |conn| pen::install(conn, &names, &side, &first))
             .await?;
+        // Before the process answers anybody: it may have died in the middle of a copy.
+        self.publish(self.both().await?.1.as_ref());
         tokio::spawn(Worker::new(Arc::clone(self)).run());
         Ok(())
     }
@@ -148,12 +150,35 @@ impl Link {
     }
 
     pub(crate) async fn copy(&self, command: Copy) -> Result<Pen, Error> {
+        if command.again || self.both().await?.1.is_none() {
+            // Those who read are told first: with the commit the rows may be gone.
+            self.standing.send_replace(Standing {
+                phase: Some(Phase::Copying),
+                reached: None,
+            });
+        }
         let (names, store) = (Arc::clone(&self.names), Arc::clone(&self.store));
         let pen = self
             .db
             .write(move |conn| commands::copy(conn, &names, &*store, &command))
             .await;
+        self.publish(self.both().await?.1.as_ref());
         self.moved(pen)
+    }
+
+    /// Lets the handlers know what this side can answer.
+    pub(crate) fn publish(&self, follow: Option<&Follow>) {
+        let standing = follow
+            .map(|follow| Standing {
+                phase: Some(follow.phase),
+                reached: follow.reached,
+            })
+            .unwrap_or_default();
+        self.standing.send_if_modified(|known| {
+            let differs = *known != standing;
+            *known = standing;
+            differs
+        });
     }
 
     pub(crate) async fn seal(&self, command: Seal) -> Result<Pen, Error> {

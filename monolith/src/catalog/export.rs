@@ -64,7 +64,6 @@ async fn export(
     let limit = window.limit.unwrap_or(MAX_LIMIT).clamp(1, MAX_LIMIT);
     let after = window.after;
     let mut items = catalog
-        .db
         .read(move |conn| Ok::<_, Error>(history::page(conn, after.as_deref(), limit + 1)?))
         .await?
         .into_iter()

@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use chassis::db::{self, Conn, Db};
-use handover::gate::{Gate, NotHere};
+use handover::gate::{Gate, NotHere, is_refusal};
 
 use crate::config::CatalogService;
 use crate::flags::{Adapter, LiveFlags};
@@ -79,6 +79,15 @@ pub enum Error {
     /// Another process has the right to write.
     #[error(transparent)]
     NotHere(#[from] NotHere),
+    /// Products were to be added in bulk while another process has the right to write.
+    #[error(
+        "another process owns the catalog's data, so its products cannot be added here; add them through the router, or take the \
+         data back first: banyan handover catalog --to monolith"
+    )]
+    Elsewhere,
+    /// The rows are still being copied here.
+    #[error("the catalog is being copied to this process; ask its service")]
+    Copying,
     /// The catalog service did not answer.
     #[error("the catalog service does not answer")]
     Remote(#[source] reqwest::Error),
@@ -125,7 +134,10 @@ impl Catalog {
     /// The products with these SKUs, by SKU; unknown ones are left out. At most 100 at once.
     pub async fn products(&self, skus: Vec<String>) -> Result<HashMap<String, Product>, Error> {
         let found = match self.flags.now().catalog {
-            Adapter::Local => self.local.products(skus).await?,
+            Adapter::Local => {
+                self.must_be_whole()?;
+                self.local.products(skus).await?
+            }
             Adapter::Remote => self.remote.products(skus).await?,
         };
         Ok(found
@@ -137,11 +149,36 @@ impl Catalog {
     /// Adds the products whose SKU was never used, in the caller's transaction, and tells how many that were. Always on
     /// this process's own tables: what a service owns is imported there.
     pub fn import(&self, conn: &mut Conn, products: &[Imported]) -> Result<usize, Error> {
-        Ok(store::import::add_missing(conn, products)?)
+        store::import::add_missing(conn, products).map_err(|error| {
+            let error = db::Error::from(error);
+            if is_refusal(&error) {
+                Error::Elsewhere
+            } else {
+                error.into()
+            }
+        })
     }
 
     /// The product with this SKU.
     pub async fn product(&self, sku: String) -> Result<Option<Product>, Error> {
         Ok(self.products(vec![sku.clone()]).await?.remove(&sku))
+    }
+
+    /// Runs work that reads, unless the rows are still on their way here.
+    async fn read<T, F>(&self, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Conn) -> Result<T, Error> + Send + 'static,
+    {
+        self.must_be_whole()?;
+        self.db.read(work).await
+    }
+
+    fn must_be_whole(&self) -> Result<(), Error> {
+        if self.gate.standing().may_answer() {
+            Ok(())
+        } else {
+            Err(Error::Copying)
+        }
     }
 }

@@ -41,10 +41,10 @@ pub struct Report {
 pub enum Error {
     /// The products could not be added.
     #[error("products could not be added")]
-    Catalog(catalog::Error),
+    Catalog(#[source] catalog::Error),
     /// The stock could not be received.
     #[error("stock could not be received")]
-    Inventory(inventory::Error),
+    Inventory(#[source] inventory::Error),
     /// The database failed.
     #[error("database")]
     Database(#[from] db::Error),

@@ -9,6 +9,7 @@
 mod accounts;
 mod carts;
 mod catalog;
+mod catalog_keys;
 mod catalog_refusals;
 mod coverage;
 mod deviations;
@@ -84,6 +85,7 @@ fn main() -> std::process::ExitCode {
 fn modules() -> Vec<(&'static str, Vec<(&'static str, Work)>)> {
     vec![
         ("catalog", catalog::trials()),
+        ("catalog-keys", catalog_keys::trials()),
         ("catalog-refusals", catalog_refusals::trials()),
         ("edge", edge::trials()),
         ("inventory", inventory::trials()),

@@ -4,6 +4,7 @@
 //! short; `BANYAN_HANDOVERS=10 BANYAN_SECONDS=30` makes the long run of *there and back* ten passes each way with 30 s of writes after each.
 
 mod back;
+mod beside;
 mod kills;
 mod rows;
 mod tails;
@@ -71,6 +72,9 @@ const WORKS: &[(&str, Work)] = &[
         "a_write_past_the_service_is_refused_by_the_database",
         tails::rogue_write,
     ),
+    ("generated_goods_are_refused_where_the_pen_is_not", beside::seed),
+    ("a_load_is_refused_where_there_is_a_pen", beside::load),
+    ("half_a_copy_is_not_shown", beside::half_a_copy),
     (
         "whoever_is_killed_at_any_step_one_side_writes_or_the_doctor_names_the_move",
         kills::everywhere,

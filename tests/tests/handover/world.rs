@@ -295,7 +295,15 @@ impl World {
         )
     }
 
-    fn catalog(&self) -> Command {
+    /// A command of the monolith's, with the shop's settings.
+    pub(super) fn monolith(&self, arguments: &[&str]) -> Command {
+        let mut command = self.till.command("monolith");
+        command.args(arguments);
+        command
+    }
+
+    /// The catalog service's program, with its settings.
+    pub(super) fn catalog(&self) -> Command {
         let mut command = Command::new(programs::path("catalog"));
         command
             .current_dir(self.till.folder())

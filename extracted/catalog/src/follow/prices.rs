@@ -1,5 +1,9 @@
 //! The price history: entries come by id, and are numbered here within their product, the last one being in force.
 //!
+//! The order is that of the ids and not of the times. Both sides take an id while they hold the product's row, and a hand-over moves the
+//! ids past those of the other side; but the two have a clock each, and a price that was set a moment after a hand-over may bear an
+//! earlier time than the one before it.
+//!
 //! The database refuses to change an entry, so what must be numbered anew is removed and written again; the usual case is an entry that
 //! is added behind the others.
 
@@ -8,6 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use chassis::db::{Conn, Error};
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
+use diesel::result::Error as Diesel;
+use diesel::sql_types::Text;
 use handover::row::Row;
 
 use super::canonical::Read;
@@ -25,9 +31,6 @@ pub(super) struct Entry {
 
 /// The entries of some products as they are here, by number.
 type Histories = BTreeMap<i64, Vec<Entry>>;
-
-/// Rows in one INSERT on PostgreSQL, which takes 65,535 parameters in a statement.
-const ROWS_PER_INSERT: usize = 5_000;
 
 /// Makes entries what they are at the other side.
 pub(super) fn put(conn: &mut Conn, rows: &[Row]) -> Result<(), Error> {
@@ -51,60 +54,37 @@ pub(super) fn put(conn: &mut Conn, rows: &[Row]) -> Result<(), Error> {
     write(conn, &before, after)
 }
 
-/// Removes entries. A product that would be left without any keeps the last as a provisional one.
+/// Removes entries.
 pub(super) fn remove(conn: &mut Conn, ids: &[i64]) -> Result<(), Error> {
     let gone: BTreeSet<i64> = ids.iter().copied().collect();
     let owners = owners(conn, &gone)?;
     let before = histories(conn, &owners)?;
     let mut after = before.clone();
     for entries in after.values_mut() {
-        let last = entries.last().cloned();
         entries.retain(|entry| !gone.contains(&entry.id));
-        if entries.is_empty() {
-            entries.extend(last.map(|last| Entry {
-                id: -last.product_id,
-                ..last
-            }));
-        }
     }
     write(conn, &before, after)
 }
 
-/// Gives each of these products its provisional entry, if it has none at all.
+/// Gives these entries, which are provisional, to those of their products that have no others.
 pub(super) fn provide(conn: &mut Conn, provisional: &[Entry]) -> Result<(), Error> {
-    let products: Vec<i64> = provisional.iter().map(|entry| entry.product_id).collect();
-    let there: BTreeSet<i64> = price_history::table
-        .filter(price_history::product_id.eq_any(&products))
+    let products = provisional.iter().map(|entry| entry.product_id);
+    let with_history: Vec<i64> = price_history::table
+        .filter(price_history::product_id.eq_any(products))
+        .filter(price_history::id.gt(0))
         .select(price_history::product_id)
-        .load(conn)?
-        .into_iter()
-        .collect();
-    let missing = provisional
+        .distinct()
+        .load(conn)?;
+    let with_history: BTreeSet<i64> = with_history.into_iter().collect();
+    let lacking: Vec<(i64, &Entry)> = provisional
         .iter()
-        .filter(|entry| !there.contains(&entry.product_id));
-    insert(conn, &missing.map(|entry| (1, entry)).collect::<Vec<_>>())?;
-    renew_provisional(conn, provisional, &there)
-}
-
-/// A product that still has its provisional entry alone gets the price that it has now.
-fn renew_provisional(conn: &mut Conn, provisional: &[Entry], there: &BTreeSet<i64>) -> Result<(), Error> {
-    let ids: Vec<i64> = provisional
-        .iter()
-        .filter(|entry| there.contains(&entry.product_id))
-        .map(|entry| entry.id)
+        .filter(|entry| !with_history.contains(&entry.product_id))
+        .map(|entry| (1, entry))
         .collect();
-    let old: BTreeSet<i64> = price_history::table
-        .filter(price_history::id.eq_any(&ids))
-        .select(price_history::id)
-        .load(conn)?
-        .into_iter()
-        .collect();
-    if old.is_empty() {
-        return Ok(());
-    }
-    diesel::delete(price_history::table.filter(price_history::id.eq_any(&old))).execute(conn)?;
-    let again = provisional.iter().filter(|entry| old.contains(&entry.id));
-    insert(conn, &again.map(|entry| (1, entry)).collect::<Vec<_>>())
+    // One that was there may say a price that has changed since.
+    let old = lacking.iter().map(|(_, entry)| entry.id);
+    diesel::delete(price_history::table.filter(price_history::id.eq_any(old))).execute(conn)?;
+    insert(conn, &lacking)
 }
 
 /// The products that these entries belong to.
@@ -145,16 +125,16 @@ fn histories(conn: &mut Conn, products: &BTreeSet<i64>) -> Result<Histories, Err
 fn write(conn: &mut Conn, before: &Histories, mut after: Histories) -> Result<(), Error> {
     let (mut anew, mut numbered, mut last) = (Vec::new(), Vec::new(), BTreeMap::<i64, Vec<i64>>::new());
     for (product, entries) in &mut after {
-        entries.sort_by_key(|entry| (entry.effective_from, entry.id));
         let known = before.get(product).map_or(&[][..], Vec::as_slice);
-        let stays = if entries.starts_with(known) {
-            known.len()
-        } else {
-            0
-        };
-        if stays == 0 && !known.is_empty() {
+        entries.sort_by_key(|entry| entry.id);
+        if entries.is_empty() {
+            entries.extend(known.last().map(Entry::as_provisional));
+        }
+        let is_longer = entries.starts_with(known);
+        if !is_longer {
             anew.push(*product);
         }
+        let stays = if is_longer { known.len() } else { 0 };
         numbered.extend((1_i64..).zip(entries.iter()).skip(stays));
         last.entry(i64::try_from(entries.len()).unwrap_or(i64::MAX))
             .or_default()
@@ -173,29 +153,42 @@ fn write(conn: &mut Conn, before: &Histories, mut after: Histories) -> Result<()
     Ok(())
 }
 
+/// Adds entries, each with its number within its product, in one statement.
 fn insert(conn: &mut Conn, numbered: &[(i64, &Entry)]) -> Result<(), Error> {
-    let row = |(seq, entry): &(i64, &Entry)| {
-        (
-            price_history::id.eq(entry.id),
-            price_history::product_id.eq(entry.product_id),
-            price_history::seq.eq(*seq),
-            price_history::amount.eq(entry.amount),
-            price_history::currency.eq(entry.currency.clone()),
-            price_history::effective_from.eq(entry.effective_from),
-        )
-    };
-    let new = || diesel::insert_into(price_history::table);
-    match conn {
-        Conn::Postgres(conn) => numbered.chunks(ROWS_PER_INSERT).try_for_each(|some| {
-            let rows: Vec<_> = some.iter().map(row).collect();
-            new().values(rows).execute(conn).map(drop)
-        })?,
-        Conn::Sqlite(conn) => {
-            numbered
-                .iter()
-                .try_for_each(|one| new().values(row(one)).execute(conn).map(drop))?;
-        }
+    if numbered.is_empty() {
+        return Ok(());
     }
+    let (columns, from) = match conn {
+        Conn::Postgres(_) => (
+            "(e ->> 0)::bigint, (e ->> 1)::bigint, (e ->> 2)::bigint, (e ->> 3)::bigint, e ->> 4, (e ->> 5)::timestamp",
+            "json_array_elements($1::json)",
+        ),
+        Conn::Sqlite(_) => (
+            "value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5",
+            "json_each($1)",
+        ),
+    };
+    let query = format!(
+        "INSERT INTO price_history (id, product_id, seq, amount, currency, effective_from) SELECT {columns} FROM {from} AS e"
+    );
+    let rows: Vec<_> = numbered
+        .iter()
+        .map(|(seq, entry)| {
+            // As diesel writes times on SQLite, where equal ones must be equal texts.
+            let from = entry.effective_from.format("%F %T%.f").to_string();
+            (
+                entry.id,
+                entry.product_id,
+                seq,
+                entry.amount,
+                &entry.currency,
+                from,
+            )
+        })
+        .collect();
+    let rows = serde_json::to_string(&rows)
+        .map_err(|error| Error::Query(Diesel::SerializationError(Box::new(error))))?;
+    diesel::sql_query(query).bind::<Text, _>(rows).execute(conn)?;
     Ok(())
 }
 
@@ -212,5 +205,13 @@ impl Entry {
             currency: row.text("currency")?,
             effective_from: row.time("effective_from")?,
         })
+    }
+
+    /// What a product keeps of its last entry when that is gone, since it must have a price.
+    fn as_provisional(&self) -> Self {
+        Self {
+            id: -self.product_id,
+            ..self.clone()
+        }
     }
 }

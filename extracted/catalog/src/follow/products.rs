@@ -1,17 +1,40 @@
 //! Products: a canonical row is a row here and the entry of the price history that is in force.
 
+use std::collections::HashMap;
+
 use chassis::db::{Conn, Error};
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
-use diesel::upsert::excluded;
 use handover::row::{Key, Row};
-use handover::store::Range;
+use handover::store::{Range, Store};
+use handover::table::{Kind, Table};
 use serde_json::Value;
 
 use super::canonical::{self, Read};
+use super::column;
+use super::prices::{self, Entry};
 use crate::schema::{price_history, products};
 use crate::store::search;
 use crate::words::index_entry;
+
+/// What this service keeps of a product in its row: all but the price, and which entry of the history is in force.
+const OWN: Table = Table {
+    name: "products",
+    key: &["id"],
+    columns: &[
+        column("id", Kind::Integer),
+        column("sku", Kind::Text),
+        column("name", Kind::Text),
+        column("description", Kind::Text),
+        column("category_id", Kind::Integer),
+        column("status", Kind::Text),
+        column("price_seq", Kind::Integer),
+        column("version", Kind::Integer),
+        column("created_at", Kind::Time),
+        column("updated_at", Kind::Time),
+        column("deleted_at", Kind::Time),
+    ],
+};
 
 /// A product and its price, as both sides know it.
 #[derive(Debug, Queryable)]
@@ -79,115 +102,88 @@ pub(super) fn page(conn: &mut Conn, range: &Range, limit: usize) -> Result<Vec<R
 /// Makes products what they are at the other side. Their prices come with the history; a product that has none yet gets a provisional
 /// entry.
 pub(super) fn put(conn: &mut Conn, rows: &[Row]) -> Result<(), Error> {
-    let incoming: Vec<Product> = rows.iter().map(Product::read).collect::<Result<_, _>>()?;
-    upsert(conn, &incoming)?;
-    super::prices::provide(
-        conn,
-        &incoming
-            .iter()
-            .map(|product| super::prices::Entry {
-                id: -product.id,
-                product_id: product.id,
-                amount: product.price_amount,
-                currency: product.price_currency.clone(),
-                effective_from: product.updated_at,
-            })
-            .collect::<Vec<_>>(),
-    )?;
+    let incoming: Vec<Incoming<'_>> = rows.iter().map(Incoming::read).collect::<Result<_, _>>()?;
+    let seqs = seqs(conn, &incoming)?;
+    // The first entry, until the history says otherwise; a product that is there keeps what it has.
+    let seq = |product: &Incoming<'_>| seqs.get(&product.id).copied().unwrap_or(1);
+    let own: Vec<Row> = incoming.iter().map(|one| one.own(seq(one))).collect();
+    super::PLAIN.put(conn, &OWN, &own)?;
+    let provisional: Vec<Entry> = incoming
+        .iter()
+        .map(Incoming::provisional)
+        .collect::<Result<_, _>>()?;
+    prices::provide(conn, &provisional)?;
     index(conn, &incoming)
 }
 
-fn upsert(conn: &mut Conn, incoming: &[Product]) -> Result<(), Error> {
-    let row = |product: &Product| {
-        (
-            products::id.eq(product.id),
-            products::sku.eq(product.sku.clone()),
-            products::name.eq(product.name.clone()),
-            products::description.eq(product.description.clone()),
-            products::category_id.eq(product.category_id),
-            products::status.eq(product.status.clone()),
-            // The first entry, until the history says otherwise; a product that is there keeps what it has.
-            products::price_seq.eq(1),
-            products::version.eq(product.version),
-            products::created_at.eq(product.created_at),
-            products::updated_at.eq(product.updated_at),
-            products::deleted_at.eq(product.deleted_at),
-        )
-    };
-    macro_rules! upsert {
-        ($rows:expr, $conn:expr) => {
-            diesel::insert_into(products::table)
-                .values($rows)
-                .on_conflict(products::id)
-                .do_update()
-                .set((
-                    products::sku.eq(excluded(products::sku)),
-                    products::name.eq(excluded(products::name)),
-                    products::description.eq(excluded(products::description)),
-                    products::category_id.eq(excluded(products::category_id)),
-                    products::status.eq(excluded(products::status)),
-                    products::version.eq(excluded(products::version)),
-                    products::created_at.eq(excluded(products::created_at)),
-                    products::updated_at.eq(excluded(products::updated_at)),
-                    products::deleted_at.eq(excluded(products::deleted_at)),
-                ))
-                .execute($conn)
-        };
-    }
-    match conn {
-        Conn::Postgres(conn) => {
-            upsert!(incoming.iter().map(row).collect::<Vec<_>>(), conn)?;
-        }
-        Conn::Sqlite(conn) => {
-            for product in incoming {
-                upsert!(row(product), conn)?;
-            }
-        }
-    }
-    Ok(())
+/// A product as it comes.
+struct Incoming<'r> {
+    id: i64,
+    is_deleted: bool,
+    row: Read<'r>,
 }
 
-/// The full-text index holds what is not deleted.
-fn index(conn: &mut Conn, incoming: &[Product]) -> Result<(), Error> {
-    let (gone, there): (Vec<&Product>, Vec<&Product>) =
-        incoming.iter().partition(|product| product.deleted_at.is_some());
-    let entries: Vec<(i64, String)> = there
-        .iter()
-        .map(|product| {
-            (
-                product.id,
-                index_entry([&product.sku, &product.name, &product.description]),
-            )
-        })
-        .collect();
-    search::put(conn, &entries)?;
-    Ok(search::remove(
-        conn,
-        &gone.iter().map(|product| product.id).collect::<Vec<_>>(),
-    )?)
-}
-
-impl Product {
-    fn read(row: &Row) -> Result<Self, Error> {
+impl<'r> Incoming<'r> {
+    fn read(row: &'r Row) -> Result<Self, Error> {
         let row = Read {
             table: "products",
             row,
         };
         Ok(Self {
             id: row.integer("id")?,
-            sku: row.text("sku")?,
-            name: row.text("name")?,
-            description: row.text("description")?,
-            category_id: row.integer("category_id")?,
-            price_amount: row.integer("price_amount")?,
-            price_currency: row.text("price_currency")?,
-            status: row.text("status")?,
-            version: row.integer("version")?,
-            created_at: row.time("created_at")?,
-            updated_at: row.time("updated_at")?,
-            deleted_at: row.maybe_time("deleted_at")?,
+            is_deleted: row.maybe_time("deleted_at")?.is_some(),
+            row,
         })
     }
+
+    /// The row that this service keeps of it.
+    fn own(&self, price_seq: i64) -> Row {
+        let mut own = self.row.row.clone();
+        own.remove("price_amount");
+        own.remove("price_currency");
+        own.insert("price_seq".to_owned(), canonical::integer(price_seq));
+        own
+    }
+
+    /// What stands for its history until that has come.
+    fn provisional(&self) -> Result<Entry, Error> {
+        Ok(Entry {
+            id: -self.id,
+            product_id: self.id,
+            amount: self.row.integer("price_amount")?,
+            currency: self.row.text("price_currency")?,
+            effective_from: self.row.time("updated_at")?,
+        })
+    }
+
+    /// What the full-text index has of it.
+    fn index_entry(&self) -> Result<(i64, String), Error> {
+        let text = |column| self.row.text(column);
+        let (sku, name, description) = (text("sku")?, text("name")?, text("description")?);
+        Ok((self.id, index_entry([&sku, &name, &description])))
+    }
+}
+
+/// Which entry is in force for those products that are here.
+fn seqs(conn: &mut Conn, incoming: &[Incoming<'_>]) -> Result<HashMap<i64, i64>, Error> {
+    let ids = incoming.iter().map(|product| product.id);
+    let found: Vec<(i64, i64)> = products::table
+        .filter(products::id.eq_any(ids))
+        .select((products::id, products::price_seq))
+        .load(conn)?;
+    Ok(found.into_iter().collect())
+}
+
+/// The full-text index holds what is not deleted.
+fn index(conn: &mut Conn, incoming: &[Incoming<'_>]) -> Result<(), Error> {
+    let (gone, there): (Vec<_>, Vec<_>) = incoming.iter().partition(|product| product.is_deleted);
+    let entries: Vec<(i64, String)> = there
+        .into_iter()
+        .map(Incoming::index_entry)
+        .collect::<Result<_, _>>()?;
+    search::put(conn, &entries)?;
+    let gone: Vec<i64> = gone.into_iter().map(|product| product.id).collect();
+    Ok(search::remove(conn, &gone)?)
 }
 
 impl From<Product> for Row {

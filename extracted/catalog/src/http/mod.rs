@@ -57,8 +57,10 @@ async fn list_products(
     Ok(HttpResponse::Ok().json(page.map(Product::from)))
 }
 
-/// Add a product. The same `Idempotency-Key` with the same body gives the first answer again and adds nothing, for 24 hours; a create that
-/// was refused keeps no key.
+/// Add a product.
+///
+/// The same `Idempotency-Key` with the same body gives the first answer again and adds nothing, for 24 hours; with another body it is
+/// refused (422). A create that was refused keeps no key.
 #[utoipa::path(tag = "catalog", params(("Idempotency-Key" = Option<String>, Header)), request_body = CreateProduct,
     security(("session" = [])), responses(
     (status = 201, body = Product, headers(("ETag" = String), ("Location" = String))),

@@ -257,6 +257,12 @@ pub(super) enum NotThisWrite {
         content_type = "application/problem+json"
     )]
     NotStaff(Problem),
+    #[response(
+        status = 421,
+        description = "Another process owns the catalog; nothing happened",
+        content_type = "application/problem+json"
+    )]
+    NotHere(Problem),
 }
 
 /// How a write to a product that is not there, or not as expected, is refused.

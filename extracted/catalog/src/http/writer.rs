@@ -3,6 +3,9 @@
 //! While another process owns the catalog, writes are refused before their body is read, with a 421 that promises that
 //! nothing happened: whoever sent the request may send it to the owner without fear of doing it twice. The session is
 //! checked first, so that a stranger learns nothing of who owns what.
+//!
+//! This is for a service that takes part in no hand-over. Where there is a pen, the database looks at it in the write's own
+//! transaction, and `handover::gate` tells the refusal: then nothing is refused here.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -48,6 +48,12 @@ pub(crate) enum Error {
         "this service accepts writes, so a load could undo some: set writes = \"refuse\" (CATALOG_WRITES) first"
     )]
     IsOwner,
+    /// A hand-over looks after the rows.
+    #[error(
+        "the catalog takes part in a hand-over, and `{0}` owns it now: the link between the two sides keeps the rows equal, so there is \
+         nothing to load; to copy them anew: banyan handover catalog --again --until copy"
+    )]
+    HandedOver(String),
     /// The tables are not there, or not as this version needs them.
     #[error("the database schema is not current: run `catalog migrate`, or load with --migrate")]
     NotMigrated,
@@ -111,9 +117,14 @@ pub(crate) async fn run(settings: &Settings, job: &Load) -> Result<String, Error
     if !db.read(|conn| Db::is_current(conn, &MIGRATIONS)).await? {
         return Err(Error::NotMigrated);
     }
+    let catalog = Catalog::new(db, settings.writes);
+    // Wherever the pen is: here it would let a load undo what was written since, elsewhere the database refuses.
+    if let Some(pen) = catalog.gate.pen().await? {
+        return Err(Error::HandedOver(pen.holder));
+    }
     let source = Source::new(&job.from, &job.token)?;
     let _lock = Lock::take(settings).await?;
-    let summary = copy(&Catalog::new(db, settings.writes), &source).await?;
+    let summary = copy(&catalog, &source).await?;
     Ok(match job.json {
         true => serde_json::to_string(&summary).unwrap_or_default(),
         false => summary.to_string(),

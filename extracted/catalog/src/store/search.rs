@@ -4,7 +4,7 @@ use chassis::db::Conn;
 use diesel::expression::SqlLiteral;
 use diesel::expression::UncheckedBind;
 use diesel::prelude::*;
-use diesel::result::QueryResult;
+use diesel::result::{Error as Diesel, QueryResult};
 use diesel::sql_types::{Array, BigInt, Bool, Text};
 
 use crate::schema::product_search;
@@ -33,12 +33,16 @@ pub(super) fn condition(conn: &Conn, search: &Search) -> Condition {
 /// Puts products into the index, in place of what it had of them.
 pub(crate) fn put(conn: &mut Conn, entries: &[(i64, String)]) -> QueryResult<()> {
     match conn {
-        Conn::Sqlite(conn) => entries.iter().try_for_each(|(id, words)| {
-            diesel::replace_into(product_search::table)
-                .values((product_search::rowid.eq(id), product_search::words.eq(words)))
-                .execute(conn)
-                .map(drop)
-        }),
+        Conn::Sqlite(conn) => {
+            let entries = serde_json::to_string(entries)
+                .map_err(|error| Diesel::SerializationError(Box::new(error)))?;
+            diesel::sql_query(
+                "REPLACE INTO product_search (rowid, words) SELECT value ->> 0, value ->> 1 FROM json_each($1)",
+            )
+            .bind::<Text, _>(entries)
+            .execute(conn)
+            .map(drop)
+        }
         Conn::Postgres(conn) => {
             let (ids, words): (Vec<i64>, Vec<&str>) =
                 entries.iter().map(|(id, words)| (*id, words.as_str())).unzip();

@@ -12,7 +12,6 @@ use diesel::result::{DatabaseErrorKind, Error as Diesel};
 
 use super::apply;
 use super::record::{self, Follow};
-use crate::gate::Standing;
 use crate::link::Link;
 use crate::row::Key;
 use crate::wire::{Abort, Change, Changes, Parked, Pen, Phase, Snapshot, State};
@@ -94,7 +93,7 @@ impl Worker {
         let read =
             move |conn: &mut _| Ok::<_, Error>((pen::read(conn, &names)?, record::read(conn, &names)?));
         let (pen, follow) = self.link.db.read(read).await?;
-        self.publish(follow.as_ref());
+        self.link.publish(follow.as_ref());
         let Some(pen) = pen else {
             return Ok(REST);
         };
@@ -115,21 +114,6 @@ impl Worker {
             }
             _ => Ok(REST),
         }
-    }
-
-    /// Lets the handlers know what this side can answer.
-    fn publish(&self, follow: Option<&Follow>) {
-        let standing = follow
-            .map(|follow| Standing {
-                phase: Some(follow.phase),
-                reached: follow.reached,
-            })
-            .unwrap_or_default();
-        self.link.standing.send_if_modified(|known| {
-            let differs = *known != standing;
-            *known = standing;
-            differs
-        });
     }
 
     /// Ends a fence that has expired by this side's clock.
@@ -415,7 +399,7 @@ impl Worker {
         };
         let done = self.link.db.write(work).await?;
         if done {
-            self.publish(Some(&published));
+            self.link.publish(Some(&published));
         }
         Ok(done)
     }

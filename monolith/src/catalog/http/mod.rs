@@ -48,21 +48,23 @@ async fn list_products(
     let (limit, after) = (page.limit()?, page.after::<String>()?);
     let filter = filter(query)?;
     let found = catalog
-        .db
         .read(move |conn| Ok::<_, Error>(store::list(conn, &filter, after.as_deref(), limit + 1)?))
         .await?;
     let page = Page::of(found, limit, |product| product.sku.clone()).map(Product::from);
     Ok(HttpResponse::Ok().json(page))
 }
 
-/// Add a product. The same `Idempotency-Key` with the same body gives the first answer again and adds nothing, for 24 hours; a create that
-/// was refused keeps no key.
+/// Add a product.
+///
+/// The same `Idempotency-Key` with the same body gives the first answer again and adds nothing, for 24 hours; with another body it is
+/// refused (422). A create that was refused keeps no key.
 #[utoipa::path(tag = "catalog", params(("Idempotency-Key" = Option<String>, Header)), request_body = CreateProduct,
     security(("session" = [])), responses(
     (status = 201, body = Product, headers(("ETag" = String), ("Location" = String))),
     (status = 400, description = "The body cannot be read", body = Problem, content_type = "application/problem+json"),
     (status = 401, description = "No session", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "Not staff", body = Problem, content_type = "application/problem+json"),
+    (status = 421, description = "Another process owns the catalog; nothing happened", body = Problem, content_type = "application/problem+json"),
     (status = 409, description = "The SKU is taken", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "A value is not allowed", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -159,7 +161,6 @@ async fn get_product(
 ) -> Result<HttpResponse, Problem> {
     let wanted = sku.clone();
     let found = catalog
-        .db
         .read(move |conn| Ok::<_, Error>(store::find(conn, &wanted)?))
         .await?;
     let product = found.ok_or(Error::NotFound(sku))?;
@@ -181,6 +182,7 @@ async fn get_product(
     (status = 400, description = "The body cannot be read", body = Problem, content_type = "application/problem+json"),
     (status = 401, description = "No session", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "Not staff", body = Problem, content_type = "application/problem+json"),
+    (status = 421, description = "Another process owns the catalog; nothing happened", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "No such product", body = Problem, content_type = "application/problem+json"),
     (status = 412, description = "Not at the version of If-Match", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "A value is not allowed", body = Problem, content_type = "application/problem+json"),
@@ -209,6 +211,7 @@ async fn replace_product(
     (status = 204, description = "Gone"),
     (status = 401, description = "No session", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "Not staff", body = Problem, content_type = "application/problem+json"),
+    (status = 421, description = "Another process owns the catalog; nothing happened", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "No such product", body = Problem, content_type = "application/problem+json"),
     (status = 412, description = "Not at the version of If-Match", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -237,6 +240,7 @@ async fn delete_product(
     (status = 400, description = "The body cannot be read", body = Problem, content_type = "application/problem+json"),
     (status = 401, description = "No session", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "Not staff", body = Problem, content_type = "application/problem+json"),
+    (status = 421, description = "Another process owns the catalog; nothing happened", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "No such product", body = Problem, content_type = "application/problem+json"),
     (status = 412, description = "Not at the version of If-Match", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "A value is not allowed", body = Problem, content_type = "application/problem+json"),
@@ -270,7 +274,6 @@ async fn list_categories(
 ) -> Result<HttpResponse, Problem> {
     let (limit, after) = (page.limit()?, page.after::<String>()?);
     let rows = catalog
-        .db
         .read(move |conn| Ok::<_, Error>(store::categories_in_use(conn, after.as_deref(), limit + 1)?))
         .await?;
     let page = Page::of(rows, limit, |(slug, _, _)| slug.clone());
@@ -295,6 +298,13 @@ impl From<Error> for Problem {
             .detail(error.to_string())
             .field("Idempotency-Key", "was used with another body"),
             Error::NotHere(not_here) => not_here.into(),
+            Error::Elsewhere => Self::new(
+                StatusCode::MISDIRECTED_REQUEST,
+                "not-the-owner",
+                "Another process owns this data",
+            )
+            .detail(error.to_string()),
+            Error::Copying => Self::unavailable(error.to_string(), 1),
             Error::Database(error) => error.into(),
         }
     }

@@ -1,0 +1,91 @@
+//! The service's price history before it had ids: its entries are kept, and numbered in their order.
+
+use std::path::Path;
+
+use anyhow::{Context, ensure};
+use banyan_tests::till::Database;
+use chassis::db::{Conn, Db, PoolSettings};
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+
+const BEFORE: &str = "
+INSERT INTO categories (id, slug, name) VALUES (1, 'mugs', 'Mugs');
+INSERT INTO products (id, sku, name, description, category_id, status, price_seq, version, created_at, updated_at) VALUES
+  (1, 'A', 'A', '', 1, 'active', 3, 3, '2026-01-01 00:00:00', '2026-01-01 00:00:00'),
+  (2, 'B', 'B', '', 1, 'active', 1, 1, '2026-01-01 00:00:00', '2026-01-01 00:00:00');
+INSERT INTO price_history (product_id, seq, amount, currency, effective_from) VALUES
+  (1, 2, 20, 'GBP', '2026-01-02 00:00:00'), (1, 1, 10, 'GBP', '2026-01-03 00:00:00'), (2, 1, 5, 'GBP', '2026-01-01 00:00:00'),
+  (1, 3, 30, 'GBP', '2026-01-04 00:00:00');
+";
+
+#[derive(QueryableByName)]
+struct Line {
+    #[diesel(sql_type = Text)]
+    line: String,
+}
+
+pub(crate) fn numbers(database: &Database) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let data = database.create(folder.path(), "old.db")?;
+    let db = Db::open(data.url(), &PoolSettings::default())?;
+    {
+        let mut conn = db.connect()?;
+        let dialect = match &*conn {
+            Conn::Sqlite(_) => "sqlite",
+            Conn::Postgres(_) => "postgres",
+        };
+        let first = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!(
+            "../migrations/catalog/{dialect}/2026-11-01-000100_catalog/up.sql"
+        ));
+        conn.batch_execute(&std::fs::read_to_string(first)?)?;
+        // As diesel leaves it when only the first migration has run.
+        conn.batch_execute(
+            "CREATE TABLE __diesel_schema_migrations (version VARCHAR(50) PRIMARY KEY NOT NULL, \
+             run_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP); \
+             INSERT INTO __diesel_schema_migrations (version) VALUES ('20261101000100')",
+        )?;
+        conn.batch_execute(&format!("BEGIN; {BEFORE} COMMIT"))?;
+    }
+    let ran = db.migrate(&catalog::MIGRATIONS)?;
+    ensure!(
+        ran.len() >= 3 && db.migrate(&catalog::MIGRATIONS)?.is_empty(),
+        "{ran:?}"
+    );
+    let kept = lines(
+        &db,
+        "SELECT product_id || ' ' || seq || ' ' || amount AS line FROM price_history ORDER BY product_id, id",
+    )?;
+    ensure!(kept == ["1 1 10", "1 2 20", "1 3 30", "2 1 5"], "{kept:?}");
+    let products = lines(
+        &db,
+        "SELECT sku || ' ' || price_seq AS line FROM products ORDER BY id",
+    )?;
+    ensure!(products == ["A 3", "B 1"], "{products:?}");
+    // New entries take the next number, and none may be changed, as before.
+    let mut conn = db.connect()?;
+    conn.batch_execute(
+        "INSERT INTO price_history (product_id, seq, amount, currency, effective_from) VALUES (2, 2, 6, 'GBP', '2026-02-01 00:00:00')",
+    )?;
+    drop(conn);
+    let last = lines(
+        &db,
+        "SELECT id || ' ' || amount AS line FROM price_history ORDER BY id",
+    )?;
+    ensure!(last.last().context("entries")? == "5 6", "{last:?}");
+    let mut conn = db.connect()?;
+    let forged = conn.batch_execute("UPDATE price_history SET amount = 1");
+    ensure!(
+        forged.is_err_and(|error| error.to_string().contains("append-only")),
+        "an entry was changed"
+    );
+    let orphaned = conn.batch_execute("DELETE FROM price_history WHERE product_id = 1");
+    ensure!(orphaned.is_err(), "a product was left without a price");
+    Ok(())
+}
+
+fn lines(db: &Db, sql: &str) -> anyhow::Result<Vec<String>> {
+    let mut conn = db.connect()?;
+    let lines: Vec<Line> = diesel::sql_query(sql).load(&mut *conn)?;
+    Ok(lines.into_iter().map(|line| line.line).collect())
+}
