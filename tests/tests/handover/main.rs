@@ -7,7 +7,6 @@ mod back;
 mod kills;
 mod rows;
 mod tails;
-mod traffic;
 mod world;
 
 use libtest_mimic::{Arguments, Failed, Trial};
