@@ -68,6 +68,11 @@ pub fn compare(monolith: &str, service: &str) -> anyhow::Result<(usize, Vec<Stri
     Ok((rows, wrong))
 }
 
+/// The answer of one database to a question of one column, `line`.
+pub fn ask(url: &str, sql: &str) -> anyhow::Result<Vec<String>> {
+    lines(&Db::open(url, &PoolSettings::default())?, sql)
+}
+
 fn lines(db: &Db, sql: &str) -> anyhow::Result<Vec<String>> {
     let mut conn = db.connect()?;
     let lines: Vec<Line> = diesel::sql_query(sql).load(&mut *conn)?;

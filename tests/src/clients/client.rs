@@ -282,6 +282,7 @@ impl Client {
 
     fn wrong(&mut self, what: String) {
         self.counts.wrong.fetch_add(1, Ordering::Relaxed);
+        self.seen.failures += 1;
         if self.seen.wrong.len() < 20 {
             self.seen.wrong.push(what);
         }

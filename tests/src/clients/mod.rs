@@ -11,9 +11,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
+use serde_json::Value;
 use tokio::task::JoinHandle;
 
-use crate::history::Operation;
+use crate::history::{Operation, What};
 use client::Client;
 
 /// Products that everybody changes.
@@ -26,7 +28,9 @@ pub struct Seen {
     pub requests: u64,
     /// Creates, changes of prices and deletions that were acknowledged.
     pub acknowledged: u64,
-    /// What was not as it should be, in words.
+    /// How often something was not as it should be.
+    pub failures: u64,
+    /// What it was, in words: the first twenty times of each client.
     pub wrong: Vec<String>,
     /// What was done with the shared products.
     pub history: Vec<Operation>,
@@ -119,6 +123,7 @@ impl Traffic {
             let seen = client.await?;
             all.requests += seen.requests;
             all.acknowledged += seen.acknowledged;
+            all.failures += seen.failures;
             all.wrong.extend(seen.wrong);
             all.history.extend(seen.history);
             all.writes.extend(seen.writes);
@@ -158,4 +163,31 @@ impl Seen {
 /// The SKU of a shared product.
 pub fn shared(n: usize) -> String {
     format!("SHARED-{n}")
+}
+
+/// The shared products as they are when all clients have ended: the last reads of the history, which miss no acknowledged write.
+pub async fn last_reads(http: &reqwest::Client, router: &str) -> anyhow::Result<Vec<Operation>> {
+    let mut reads = Vec::new();
+    for sku in (0..SHARED).map(shared) {
+        let began = Instant::now();
+        let answer = http
+            .get(format!("{router}/api/products/{sku}"))
+            .send()
+            .await?
+            .error_for_status()?;
+        let product: Value = answer.json().await?;
+        let number = |of: &Value| {
+            of.as_i64()
+                .with_context(|| format!("{sku} is answered as {product}"))
+        };
+        let (version, price) = (number(&product["version"])?, number(&product["price"]["amount"])?);
+        let (ended, what) = (Instant::now(), What::Read { version, price });
+        reads.push(Operation {
+            sku,
+            began,
+            ended,
+            what,
+        });
+    }
+    Ok(reads)
 }

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use banyan_tests::clients::{SHARED, Seen, Traffic, shared};
-use banyan_tests::history::{What, contradictions};
+use banyan_tests::clients::{Seen, Traffic, last_reads};
+use banyan_tests::history::contradictions;
 
 use crate::rows;
 use crate::world::World;
@@ -57,9 +57,8 @@ pub(crate) fn judge(world: &World, seen: &Seen) -> anyhow::Result<()> {
         seen.wrong
     );
     let mut history = seen.history.clone();
-    for n in 0..SHARED {
-        history.push(read(world, &shared(n))?);
-    }
+    let last = last_reads(&world.till.client, &world.router());
+    history.extend(world.till.runtime.block_on(last)?);
     let wrong = contradictions(&history);
     ensure!(
         wrong.is_empty(),
@@ -85,22 +84,6 @@ pub(crate) fn judge(world: &World, seen: &Seen) -> anyhow::Result<()> {
     )?;
     ensure!(rows > 0, "no rows were compared");
     Ok(())
-}
-
-fn read(world: &World, sku: &str) -> anyhow::Result<banyan_tests::history::Operation> {
-    let began = Instant::now();
-    let (status, product) = world.till.runtime.block_on(get(world, sku))?;
-    let (version, price) = (product["version"].as_i64(), product["price"]["amount"].as_i64());
-    let (Some(version), Some(price)) = (version, price) else {
-        anyhow::bail!("{sku}: {status} {product}");
-    };
-    let what = What::Read { version, price };
-    Ok(banyan_tests::history::Operation {
-        sku: sku.to_owned(),
-        began,
-        ended: Instant::now(),
-        what,
-    })
 }
 
 /// A product as the holder has it now.
