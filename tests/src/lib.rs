@@ -1,6 +1,7 @@
 //! What the tests and the demo share.
 
 pub mod api;
+pub mod clients;
 pub mod demo;
 pub mod history;
 pub mod load;
@@ -8,5 +9,6 @@ pub mod postgres;
 pub mod process;
 pub mod programs;
 pub mod psp;
+pub mod rows;
 pub mod stage;
 pub mod till;

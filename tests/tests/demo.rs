@@ -15,3 +15,22 @@ fn what_stands_behind_the_two_hyphens_reaches_the_demo() {
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success() && said.contains("--smoke"), "{output:?}");
 }
+
+#[test]
+fn a_short_journey_of_the_data_ends_with_a_proof_and_nothing_wrong() {
+    let output = Command::new(env!("CARGO"))
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
+        .args(["demo", "--", "--migrate", "--smoke"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}\n{complaint}");
+    for line in [
+        "The proof:",
+        "writes found on the holder",
+        "nothing is lost, nothing is doubled",
+    ] {
+        assert!(said.contains(line), "no {line:?} in\n{said}");
+    }
+}

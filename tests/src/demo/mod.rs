@@ -1,12 +1,14 @@
 //! The demo: builds the programs, starts the shop with its router in a temporary folder, and moves two routes back and
-//! forth while customers browse.
+//! forth while customers browse; or, with `--migrate`, the catalog's data while clients write.
 //!
 //! For whoever wants to see it before reading, and, as `--smoke`, for CI: it is the only test that goes the way a newcomer
-//! goes. `shop` puts the servers up, `traffic` browses, `tour` switches, `checks` is what the smoke run asserts.
+//! goes. `shop` puts the servers up, `traffic` browses, `tour` switches, `checks` is what the smoke run asserts. `journey` hands the
+//! data over and proves that it is whole.
 
 mod checkout;
 mod checks;
 mod database;
+mod journey;
 mod routing;
 mod screen;
 mod shop;
@@ -22,9 +24,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::programs;
 use screen::say;
-use shop::Shop;
+use shop::{Moves, Shop};
 
-/// Start a shop, its catalog service and the router in a temporary folder, and watch two routes move under traffic.
+/// Start a shop, its catalog service and the router in a temporary folder, and watch two routes, or all data, move under traffic.
 #[derive(Debug, Parser)]
 #[command(
     name = "cargo demo --",
@@ -35,12 +37,17 @@ Examples:
   cargo demo -- --database postgres://me@localhost/postgres
                                                       on PostgreSQL, in databases of its own, dropped at the end
   cargo demo -- --smoke                               once through with checks, then exit with 0 or 1
+  cargo demo -- --migrate                             the catalog's data moves too, there, back and there; about a minute
 
 What happens: the programs are built; the payment provider's simulator, the monolith, the catalog service and the router
 start; 5,000 customers browse; the routes get-product and list-products go from the monolith to canary 10 %, canary 50 %,
 the service, and back, each by an edit of banyan.toml. Then everything stays up until Ctrl-C: edit that file yourself.
 
-It listens at 127.0.0.1 only: at 8080 (clients), 8081 (operators), 8100, 8101 and 8109, or at free ports where those are
+With --migrate 16 clients read, create, change and delete products meanwhile: the rows are copied to the service and compared, the
+right to write them is handed over, back, and over again. At the end both databases are compared by SQL, every acknowledged write is
+looked for, and the exit code is 1 if anything is not as it should be.
+
+It listens at 127.0.0.1 only: at 8080 (clients), 8081 (operators), 8100 to 8103 and 8109, or at free ports where those are
 taken."
 )]
 struct Args {
@@ -50,7 +57,10 @@ struct Args {
     /// A PostgreSQL server: a database on it from which others may be created
     #[arg(long, value_name = "URL")]
     database: Option<String>,
-    /// Check everything once and exit: 0 if all is well, 1 if not
+    /// Move the catalog's data with its routes, under traffic that writes, and prove at the end that it is whole
+    #[arg(long)]
+    migrate: bool,
+    /// Check everything once and exit: 0 if all is well, 1 if not; with --migrate, a journey of a few seconds
     #[arg(long)]
     smoke: bool,
     /// Keep the folder with the databases, the config files and the logs
@@ -103,9 +113,10 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     outcome
 }
 
-/// A tour ends when it is interrupted; checks that were interrupted have not passed.
+/// A tour ends when it is interrupted; checks, or a journey, that were interrupted have not passed.
 fn interrupted(args: &Args) -> anyhow::Result<()> {
-    anyhow::ensure!(!args.smoke, "interrupted before all checks were done");
+    let has_proof = args.smoke || args.migrate;
+    anyhow::ensure!(!has_proof, "interrupted before all checks were done");
     say("\nStopping …");
     Ok(())
 }
@@ -120,10 +131,15 @@ async fn show(args: &Args, stage: &mut Option<Shop>) -> anyhow::Result<()> {
         ),
         None => None,
     };
-    let shop = stage.insert(Shop::prepare(args.database.as_deref())?);
+    let moves = if args.migrate { Moves::Data } else { Moves::Routes };
+    let shop = stage.insert(Shop::prepare(args.database.as_deref(), moves)?);
     say("Building the programs (the first time takes some minutes) …");
     programs::build_all().await?;
     shop.open(books.as_deref()).await?;
+    if args.migrate {
+        screen::addresses(shop);
+        return journey::run(shop, args.smoke).await;
+    }
     screen::welcome(shop).await?;
     if args.smoke {
         checks::run(shop).await

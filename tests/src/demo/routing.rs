@@ -12,6 +12,9 @@ use super::shop::Shop;
 /// The header by which the demo's customers say who they are.
 pub(super) const STICKY: &str = "x-customer";
 
+/// The file in the demo's folder with the token of the hand-over; whoever comes first makes it.
+pub(super) const HANDOVER_TOKEN: &str = "handover-token";
+
 /// How long a switch may take to be in effect.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -60,17 +63,13 @@ pub(super) struct Addresses {
     pub(super) monolith: String,
     pub(super) catalog: String,
     pub(super) psp: String,
+    /// Where the two sides serve the hand-over of the catalog: the monolith's and the service's.
+    pub(super) pens: [String; 2],
 }
 
 /// The router's file with both routes in `mode`.
 pub(super) fn file(addresses: &Addresses, mode: Mode) -> String {
-    let mut text = format!(
-        "# Written by the demo. Edit it: the router looks at it twice a second.\n\
-         [router]\nlisten  = \"{}\"\nadmin   = \"{}\"\nworkers = 2\n\n\
-         [upstreams]\nmonolith = \"http://{}\"\ncatalog  = \"http://{}\"\n\n\
-         [modules.catalog]\nservice = \"catalog\"\n",
-        addresses.router, addresses.admin, addresses.monolith, addresses.catalog
-    );
+    let mut text = head(addresses);
     for (name, rule) in [
         ("get-product", "GET /api/products/{sku}"),
         ("list-products", "GET /api/products"),
@@ -82,6 +81,41 @@ pub(super) fn file(addresses: &Addresses, mode: Mode) -> String {
         ));
     }
     text
+}
+
+/// The router's file with every route of the catalog served by whoever holds its data, so that one order of writes must explain what
+/// all clients see.
+pub(super) fn by_owner(addresses: &Addresses) -> String {
+    let [monolith, service] = &addresses.pens;
+    let mut text = head(addresses);
+    text.push_str(&format!(
+        "\n[modules.catalog.handover]\nmonolith   = \"http://{monolith}\"\nservice    = \"http://{service}\"\n\
+         token_file = \"{HANDOVER_TOKEN}\"\n"
+    ));
+    for (name, rule) in [
+        ("list-products", "GET /api/products"),
+        ("get-product", "GET /api/products/{sku}"),
+        ("list-categories", "GET /api/categories"),
+        ("create-product", "POST /api/products"),
+        ("replace-product", "PUT /api/products/{sku}"),
+        ("set-price", "PUT /api/products/{sku}/price"),
+        ("delete-product", "DELETE /api/products/{sku}"),
+    ] {
+        text.push_str(&format!(
+            "\n[[modules.catalog.routes]]\nname  = \"{name}\"\nmatch = \"{rule}\"\nmode  = \"by-owner\"\n"
+        ));
+    }
+    text
+}
+
+fn head(addresses: &Addresses) -> String {
+    format!(
+        "# Written by the demo. Edit it: the router looks at it twice a second.\n\
+         [router]\nlisten  = \"{}\"\nadmin   = \"{}\"\nworkers = 2\n\n\
+         [upstreams]\nmonolith = \"http://{}\"\ncatalog  = \"http://{}\"\n\n\
+         [modules.catalog]\nservice = \"catalog\"\n",
+        addresses.router, addresses.admin, addresses.monolith, addresses.catalog
+    )
 }
 
 /// Replaces the file in one step, so that nobody reads half of it.

@@ -25,8 +25,8 @@ pub(super) fn logs(shop: &Shop) {
     }
 }
 
-/// Addresses, and three commands to try.
-pub(super) async fn welcome(shop: &Shop) -> anyhow::Result<()> {
+/// Who listens where.
+pub(super) fn addresses(shop: &Shop) {
     let at = &shop.addresses;
     let rows = [
         ("router", &at.router, "clients come here"),
@@ -43,6 +43,11 @@ pub(super) async fn welcome(shop: &Shop) -> anyhow::Result<()> {
     for (name, address, what) in rows {
         say(&format!("  {name:<14} http://{address:<16} {what}"));
     }
+}
+
+/// Addresses, and three commands to try.
+pub(super) async fn welcome(shop: &Shop) -> anyhow::Result<()> {
+    addresses(shop);
     let skus = traffic::skus(shop).await?;
     // A SKU without a space, so that the command can be pasted as it stands.
     let sku = skus

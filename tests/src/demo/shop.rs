@@ -23,6 +23,15 @@ const CATALOG: &str = "catalog.toml";
 /// What the payment provider signs its webhooks with.
 const WEBHOOK_SECRET: &str = "whsec-of-the-demo";
 
+/// What moves in the demo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moves {
+    /// Two routes that read; the service has loaded a copy of the data.
+    Routes,
+    /// The catalog's data, and with it every route. The service begins with nothing.
+    Data,
+}
+
 /// The shop. Its servers stop before its databases and its folder go.
 #[derive(Debug)]
 pub(super) struct Shop {
@@ -30,19 +39,20 @@ pub(super) struct Shop {
     pub(super) servers: Vec<Server>,
     pub(super) addresses: Addresses,
     pub(super) client: reqwest::Client,
+    moves: Moves,
     databases: Databases,
     folder: TempDir,
 }
 
 impl Shop {
     /// Makes the folder and the databases, and finds the ports.
-    pub(super) fn prepare(server: Option<&str>) -> anyhow::Result<Self> {
+    pub(super) fn prepare(server: Option<&str>, moves: Moves) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("banyan-demo-").tempdir()?;
         let databases = match server {
             Some(url) => Databases::create(url)?,
             None => Databases::files(folder.path()),
         };
-        let mut places = [8080, 8081, 8100, 8101, 8109].map(place).into_iter();
+        let mut places = [8080, 8081, 8100, 8101, 8109, 8102, 8103].map(place).into_iter();
         let mut next = || places.next().context("no place")?.context("no port is free");
         let addresses = Addresses {
             router: next()?,
@@ -50,11 +60,13 @@ impl Shop {
             monolith: next()?,
             catalog: next()?,
             psp: next()?,
+            pens: [next()?, next()?],
         };
         Ok(Self {
             servers: Vec::new(),
             addresses,
             client: reqwest::Client::builder().no_proxy().build()?,
+            moves,
             databases,
             folder,
         })
@@ -69,12 +81,19 @@ impl Shop {
             Some(books) => self.import(books).await?,
             None => self.generate().await?,
         }
-        let serve = ["serve", "--config", MONOLITH, "--flags", "banyan.toml"];
+        let mut serve = vec!["serve", "--config", MONOLITH];
+        if self.moves == Moves::Routes {
+            serve.extend(["--flags", "banyan.toml"]);
+        }
         self.serve("monolith", &serve).await?;
         self.save_token("service").await?;
         self.save_token("staff").await?;
-        self.load_catalog().await?;
-        self.serve("catalog", &["serve", "--config", CATALOG]).await?;
+        // Where the data moves, copying it is part of the show.
+        if self.moves == Moves::Routes {
+            self.load_catalog().await?;
+        }
+        let serve = ["serve", "--migrate", "--config", CATALOG];
+        self.serve("catalog", &serve).await?;
         self.serve("banyan", &["serve", "--config", "banyan.toml"]).await
     }
 
@@ -181,10 +200,19 @@ impl Shop {
             "listen = \"{}\"\ndatabase = \"{}\"\n\n[auth]\npublic_key_file = \"session-key.pem.pub\"\n",
             at.catalog, self.databases.catalog
         );
+        let (mut sections, mut router) = ([String::new(), String::new()], routing::file(at, Mode::Monolith));
+        if self.moves == Moves::Data {
+            let [shop, service] = &at.pens;
+            sections = [
+                section("monolith", shop, "catalog", service),
+                section("catalog", service, "monolith", shop),
+            ];
+            router = routing::by_owner(at);
+        }
         let folder = self.folder.path();
-        std::fs::write(folder.join(MONOLITH), monolith)?;
-        std::fs::write(folder.join(CATALOG), catalog)?;
-        std::fs::write(self.config(), routing::file(at, Mode::Monolith))?;
+        std::fs::write(folder.join(MONOLITH), monolith + &sections[0])?;
+        std::fs::write(folder.join(CATALOG), catalog + &sections[1])?;
+        std::fs::write(self.config(), router)?;
         Ok(())
     }
 
@@ -234,8 +262,24 @@ impl Shop {
         Ok(())
     }
 
+    /// The databases of the two sides, as programs know them: the monolith's and the service's.
+    pub(super) fn both_databases(&self) -> [String; 2] {
+        [self.databases.shop.clone(), self.databases.catalog.clone()]
+    }
+
+    /// The two sides of the hand-over, as any coordinator asks them.
+    pub(super) fn sides(&self) -> anyhow::Result<[handover::client::Side; 2]> {
+        let token = std::fs::read_to_string(self.folder.path().join(routing::HANDOVER_TOKEN))?;
+        let side = |name: &str, address: &str| {
+            let url = format!("http://{address}");
+            handover::client::Side::new(name, &url, "catalog", token.trim())
+        };
+        let [monolith, service] = &self.addresses.pens;
+        Ok([side("monolith", monolith)?, side("catalog", service)?])
+    }
+
     /// A program in the folder. What the caller's environment says to our programs is not meant for the demo's.
-    fn command(&self, program: &str) -> Command {
+    pub(super) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(programs::path(program));
         command.current_dir(self.folder.path());
         let ours = ["MONOLITH_", "CATALOG_", "BANYAN_", "PSP_"];
@@ -249,6 +293,15 @@ impl Shop {
         }
         command
     }
+}
+
+/// What a side's settings say of the hand-over.
+fn section(side: &str, listen: &str, peer: &str, url: &str) -> String {
+    format!(
+        "\n[handover]\nlisten = \"{listen}\"\nside = \"{side}\"\ntoken_file = \"{}\"\n\n\
+         [handover.modules.catalog]\npeer = \"{peer}\"\nurl = \"http://{url}\"\n",
+        routing::HANDOVER_TOKEN
+    )
 }
 
 /// An address with this port if it is free, else with any.

@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use banyan_tests::history::{What, contradictions};
+use banyan_tests::clients::{Seen, Traffic, last_reads};
+use banyan_tests::history::contradictions;
 
 use crate::rows;
-use crate::traffic::{SHARED, Seen, Traffic, shared};
 use crate::world::World;
 
 const CLIENTS: usize = 16;
@@ -21,13 +21,8 @@ pub(crate) fn there_and_back(world: &mut World) -> anyhow::Result<()> {
         number("BANYAN_HANDOVERS", 2),
         Duration::from_secs(number("BANYAN_SECONDS", 2)),
     );
-    let traffic = Traffic::start(
-        &world.till.runtime,
-        &world.router(),
-        &world.till.token,
-        CLIENTS,
-        false,
-    )?;
+    let starting = Traffic::start(&world.router(), &world.till.token, CLIENTS, false);
+    let traffic = world.till.runtime.block_on(starting)?;
     let (began, mut passes) = (Instant::now(), Vec::new());
     for _ in 0..times {
         for to in ["service", "monolith"] {
@@ -39,9 +34,10 @@ pub(crate) fn there_and_back(world: &mut World) -> anyhow::Result<()> {
         }
     }
     let took = began.elapsed();
-    let seen = traffic.end(&world.till.runtime)?;
+    let seen = world.till.runtime.block_on(traffic.end())?;
     judge(world, &seen)?;
-    let pauses = pauses(&seen, &passes);
+    let mut pauses = seen.pauses(&passes);
+    pauses.sort();
     println!(
         "{}: {} requests ({:.0}/s), {} writes acknowledged, {} passes; longest wait of a write in a pass: median {:?}, greatest {:?}",
         world.database.name(),
@@ -65,9 +61,8 @@ pub(crate) fn judge(world: &World, seen: &Seen) -> anyhow::Result<()> {
         seen.wrong
     );
     let mut history = seen.history.clone();
-    for n in 0..SHARED {
-        history.push(read(world, &shared(n))?);
-    }
+    let last = last_reads(&world.till.client, &world.router());
+    history.extend(world.till.runtime.block_on(last)?);
     let wrong = contradictions(&history);
     ensure!(
         wrong.is_empty(),
@@ -95,22 +90,6 @@ pub(crate) fn judge(world: &World, seen: &Seen) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn read(world: &World, sku: &str) -> anyhow::Result<banyan_tests::history::Operation> {
-    let began = Instant::now();
-    let (status, product) = world.till.runtime.block_on(get(world, sku))?;
-    let (version, price) = (product["version"].as_i64(), product["price"]["amount"].as_i64());
-    let (Some(version), Some(price)) = (version, price) else {
-        anyhow::bail!("{sku}: {status} {product}");
-    };
-    let what = What::Read { version, price };
-    Ok(banyan_tests::history::Operation {
-        sku: sku.to_owned(),
-        began,
-        ended: Instant::now(),
-        what,
-    })
-}
-
 /// A product as the holder has it now.
 async fn get(world: &World, sku: &str) -> anyhow::Result<(u16, serde_json::Value)> {
     let answer = world
@@ -120,20 +99,6 @@ async fn get(world: &World, sku: &str) -> anyhow::Result<(u16, serde_json::Value
         .send()
         .await?;
     Ok((answer.status().as_u16(), answer.json().await.unwrap_or_default()))
-}
-
-/// The longest that a write took in each pass, in order.
-fn pauses(seen: &Seen, passes: &[(Instant, Instant)]) -> Vec<Duration> {
-    let longest = |(from, to): &(Instant, Instant)| {
-        let within = seen
-            .writes
-            .iter()
-            .filter(|(ended, took)| ended >= from && *ended - *took <= *to);
-        within.map(|(_, took)| *took).max().unwrap_or_default()
-    };
-    let mut pauses: Vec<Duration> = passes.iter().map(longest).collect();
-    pauses.sort();
-    pauses
 }
 
 fn number<N: std::str::FromStr>(variable: &str, usual: N) -> N {

@@ -7,10 +7,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use banyan_tests::clients::{Seen, Traffic};
 use serde_json::Value;
 
 use crate::back::judge;
-use crate::traffic::Traffic;
 use crate::world::{Process, World};
 
 /// Whom to kill.
@@ -38,7 +38,8 @@ pub(crate) fn everywhere(world: &mut World) -> anyhow::Result<()> {
             .collect(),
         Err(_) => MOMENTS.to_vec(),
     };
-    let traffic = Traffic::start(&world.till.runtime, &world.router(), &world.till.token, 8, true)?;
+    let starting = Traffic::start(&world.router(), &world.till.token, 8, true);
+    let traffic = world.till.runtime.block_on(starting)?;
     world.ask(&["handover", "catalog", "--until", "copy", "--json"])?;
     for victim in VICTIMS {
         for moment in &moments {
@@ -52,9 +53,9 @@ pub(crate) fn everywhere(world: &mut World) -> anyhow::Result<()> {
                 .with_context(|| format!("{victim:?} killed {moment} ms into a pass to the {to}"))?;
         }
     }
-    let seen = traffic.end(&world.till.runtime)?;
+    let seen = world.till.runtime.block_on(traffic.end())?;
     // What was left unanswered may have been done or not; the history knows that, the own products do not.
-    let judged = crate::traffic::Seen {
+    let judged = Seen {
         own: Vec::new(),
         ..seen
     };

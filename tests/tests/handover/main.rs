@@ -8,7 +8,6 @@ mod beside;
 mod kills;
 mod rows;
 mod tails;
-mod traffic;
 mod world;
 
 use libtest_mimic::{Arguments, Failed, Trial};

@@ -1,107 +1,28 @@
-//! Clients of the shop's catalog who never rest: each changes products of its own, whose answers it knows beforehand, and prices of
-//! products that all of them change, whose history is judged afterwards.
-//!
-//! A well-behaved client gives back the position of its last write (`x-data-position`), repeats a create with its key when it is asked
-//! to, and counts everything that is not as it should be.
+//! One client that never rests, as a well-behaved one works: it gives back the position of its last write (`x-data-position`), repeats a
+//! create with its key when it is asked to, and counts everything that is not as it should be. For `clients`, which starts many.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use banyan_tests::history::{Operation, What};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use tokio::runtime::Runtime;
-use tokio::task::JoinHandle;
 
-/// Products that everybody changes.
-pub(super) const SHARED: usize = 4;
+use super::{Counts, SHARED, Seen, shared};
+use crate::history::{Operation, What};
 
 /// Prices, each used once, so that a price tells which write it was.
 static PRICES: AtomicI64 = AtomicI64::new(1000);
 
-/// What all clients saw.
-#[derive(Debug, Default)]
-pub(super) struct Seen {
-    pub(super) requests: u64,
-    pub(super) acknowledged: u64,
-    /// What was not as it should be, in words.
-    pub(super) wrong: Vec<String>,
-    pub(super) history: Vec<Operation>,
-    /// When a write ended and how long it took.
-    pub(super) writes: Vec<(Instant, Duration)>,
-    /// What each client knows of its own products in the end: SKU, version and price, or that it is deleted.
-    pub(super) own: Vec<(String, Option<(i64, i64)>)>,
-}
-
-/// Clients at work.
-#[derive(Debug)]
-pub(super) struct Traffic {
-    stop: Arc<AtomicBool>,
-    clients: Vec<JoinHandle<Seen>>,
-}
-
-impl Traffic {
-    /// Makes the shared products and sets so many clients to work. What may fail is what a killed process leaves unanswered.
-    pub(super) fn start(
-        runtime: &Runtime,
-        router: &str,
-        token: &str,
-        clients: usize,
-        may_fail: bool,
-    ) -> anyhow::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(Duration::from_secs(20))
-            .build()?;
-        let mut spawned = Vec::new();
-        let mut first = Client::new(&http, router, token, 0, may_fail);
-        runtime.block_on(async {
-            for n in 0..SHARED {
-                first.create(&shared(n)).await;
-            }
-        });
-        anyhow::ensure!(first.seen.wrong.is_empty(), "{:?}", first.seen.wrong);
-        spawned.push(first);
-        spawned.extend((1..clients).map(|number| Client::new(&http, router, token, number, may_fail)));
-        let clients = spawned
-            .into_iter()
-            .map(|client| runtime.spawn(client.work(Arc::clone(&stop))))
-            .collect();
-        Ok(Self { stop, clients })
-    }
-
-    /// Lets them finish, and gives what they saw.
-    pub(super) fn end(self, runtime: &Runtime) -> anyhow::Result<Seen> {
-        self.stop.store(true, Ordering::SeqCst);
-        let mut all = Seen::default();
-        for client in self.clients {
-            let seen = runtime.block_on(client)?;
-            all.requests += seen.requests;
-            all.acknowledged += seen.acknowledged;
-            all.wrong.extend(seen.wrong);
-            all.history.extend(seen.history);
-            all.writes.extend(seen.writes);
-            all.own.extend(seen.own);
-        }
-        Ok(all)
-    }
-}
-
-/// The SKU of a shared product.
-pub(super) fn shared(n: usize) -> String {
-    format!("SHARED-{n}")
-}
-
-struct Client {
+pub(super) struct Client {
     http: reqwest::Client,
     router: String,
     token: String,
     number: usize,
     may_fail: bool,
     position: Option<String>,
-    seen: Seen,
+    counts: Arc<Counts>,
+    pub(super) seen: Seen,
 }
 
 /// An answer as far as it matters.
@@ -115,7 +36,14 @@ struct Answer {
 }
 
 impl Client {
-    fn new(http: &reqwest::Client, router: &str, token: &str, number: usize, may_fail: bool) -> Self {
+    pub(super) fn new(
+        http: &reqwest::Client,
+        router: &str,
+        token: &str,
+        number: usize,
+        may_fail: bool,
+        counts: &Arc<Counts>,
+    ) -> Self {
         Self {
             http: http.clone(),
             router: router.to_owned(),
@@ -123,11 +51,12 @@ impl Client {
             number,
             may_fail,
             position: None,
+            counts: Arc::clone(counts),
             seen: Seen::default(),
         }
     }
 
-    async fn work(mut self, stop: Arc<AtomicBool>) -> Seen {
+    pub(super) async fn work(mut self, stop: Arc<AtomicBool>) -> Seen {
         let mut round = 0;
         while !stop.load(Ordering::SeqCst) {
             self.one_life(round).await;
@@ -187,7 +116,7 @@ impl Client {
     }
 
     /// Creates a product with a key; asked again with the same key when there was no answer.
-    async fn create(&mut self, sku: &str) -> Option<(i64, i64)> {
+    pub(super) async fn create(&mut self, sku: &str) -> Option<(i64, i64)> {
         let price = PRICES.fetch_add(1, Ordering::SeqCst);
         let body = json!({ "sku": sku, "name": format!("Thing {sku}"), "category": "things",
             "price": { "amount": price, "currency": "GBP" } });
@@ -245,14 +174,7 @@ impl Client {
             )
             .await;
         let Some(answer) = asked else {
-            let what = What::Unknown { price };
-            let ended = Instant::now();
-            self.seen.history.push(Operation {
-                sku: sku.to_owned(),
-                began,
-                ended,
-                what,
-            });
+            self.unknown(sku, price, began, Instant::now());
             return None;
         };
         match (answer.status, answer.version) {
@@ -267,14 +189,7 @@ impl Client {
                         || status == StatusCode::PRECONDITION_FAILED) =>
             {
                 if status.is_server_error() {
-                    let what = What::Unknown { price };
-                    let ended = answer.ended;
-                    self.seen.history.push(Operation {
-                        sku: sku.to_owned(),
-                        began,
-                        ended,
-                        what,
-                    });
+                    self.unknown(sku, price, began, answer.ended);
                 }
                 None
             }
@@ -315,6 +230,7 @@ impl Client {
         if !is_fine {
             self.wrong(format!("delete of {sku}: {} {}", answer.status, answer.body));
         } else if answer.status == StatusCode::NO_CONTENT {
+            self.acknowledged(sku, &answer, None);
             let gone = self
                 .ask(Method::GET, &format!("/api/products/{sku}"), None, &[])
                 .await;
@@ -331,9 +247,8 @@ impl Client {
 
     fn note(&mut self, sku: &str, answer: &Answer, what: What) {
         let (began, ended) = (answer.began, answer.ended);
-        if matches!(what, What::Wrote { .. }) {
-            self.seen.acknowledged += 1;
-            self.seen.writes.push((ended, ended - began));
+        if let What::Wrote { price, .. } = what {
+            self.acknowledged(sku, answer, Some(price));
         }
         // Own products are judged at once; their versions go on over deletions that say no version.
         if sku.starts_with("SHARED") {
@@ -346,7 +261,28 @@ impl Client {
         }
     }
 
+    fn unknown(&mut self, sku: &str, price: i64, began: Instant, ended: Instant) {
+        let what = What::Unknown { price };
+        self.seen.history.push(Operation {
+            sku: sku.to_owned(),
+            began,
+            ended,
+            what,
+        });
+    }
+
+    fn acknowledged(&mut self, sku: &str, answer: &Answer, price: Option<i64>) {
+        self.counts.acknowledged.fetch_add(1, Ordering::Relaxed);
+        self.seen.acknowledged += 1;
+        self.seen.writes.push((answer.ended, answer.ended - answer.began));
+        let of = self.seen.by_sku.entry(sku.to_owned()).or_default();
+        of.writes += 1;
+        of.prices.extend(price);
+    }
+
     fn wrong(&mut self, what: String) {
+        self.counts.wrong.fetch_add(1, Ordering::Relaxed);
+        self.seen.failures += 1;
         if self.seen.wrong.len() < 20 {
             self.seen.wrong.push(what);
         }
@@ -361,6 +297,7 @@ impl Client {
         headers: &[(&str, &str)],
     ) -> Option<Answer> {
         self.seen.requests += 1;
+        self.counts.requests.fetch_add(1, Ordering::Relaxed);
         let is_read = method == Method::GET;
         let mut request = self
             .http
