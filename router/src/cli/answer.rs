@@ -15,13 +15,16 @@ pub(super) struct Answer {
 }
 
 /// The headers that are always shown: who answered and why, and what the next request may need.
-const TELLING: [&str; 6] = [
+const TELLING: [&str; 9] = [
     "x-served-by",
     "x-served-why",
     "location",
     "etag",
     "retry-after",
     "idempotency-replayed",
+    "x-pen-holder",
+    "x-pen-epoch",
+    "x-pen-state",
 ];
 
 impl Answer {

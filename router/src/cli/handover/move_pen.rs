@@ -82,7 +82,7 @@ impl Handover {
         let remote = Remote::open(&self.target)?;
         let both = sides.both(&remote.runtime)?;
         if self.plan {
-            say(&self.planned(&both));
+            say(&self.planned(&sides, &both));
             return Ok(ExitCode::SUCCESS);
         }
         let mut pass = self.pass(&remote, &sides, &both);
@@ -116,7 +116,7 @@ impl Handover {
     fn go(&self, pass: &mut Pass<'_>, both: Both) -> Result<Ended, Failure> {
         let diagnosis = doctor::diagnose(&both.monolith, &both.service);
         let giver = match &diagnosis.next {
-            Move::None { holder } if both.end_of(holder) == self.to => return self.nothing_left(pass, &both),
+            Move::None { holder } if both.end_of(holder) == self.to => return Ok(Ended::There),
             Move::None { .. } => return self.whole(pass),
             Move::Restored { right } => {
                 return Err(Failure::Other(format!(
@@ -145,17 +145,6 @@ impl Handover {
             tell(&format!("pass {} is half done; going on with it", pass.id));
         }
         self.rest(pass, &both)
-    }
-
-    /// The pen is there. The old holder may have to turn, and the file to say so.
-    fn nothing_left(&self, pass: &mut Pass<'_>, both: &Both) -> Result<Ended, Failure> {
-        let holder = &both.at(self.to).pen;
-        if both.at(pass.from).pen.epoch < holder.epoch {
-            return Err(Failure::Other(
-                "the other side has not learnt that it gave the pen away; see `banyan doctor`".to_owned(),
-            ));
-        }
-        Ok(Ended::There)
     }
 
     /// A pass from its beginning.
@@ -209,7 +198,7 @@ impl Handover {
         Ok(Ended::Moved(pen))
     }
 
-    fn planned(&self, both: &Both) -> String {
+    fn planned(&self, sides: &Sides, both: &Both) -> String {
         let from = if self.to == End::Service {
             End::Monolith
         } else {
@@ -222,20 +211,32 @@ impl Handover {
                 taker.side, self.module, taker.pen.epoch
             );
         }
-        let copy = match taker.follow.as_ref().map(|follow| follow.phase) {
+        let phase = taker.follow.as_ref().map(|follow| follow.phase);
+        if phase == Some(Phase::Sealed) {
+            return format!(
+                "nothing: the link of `{}` has been sealed, which is for good",
+                taker.side
+            );
+        }
+        let copy = match phase {
             Some(Phase::Following) if !self.again => format!("`{}` follows already", taker.side),
             _ => format!("`{}` copies all rows of `{}` and follows", taker.side, giver.side),
+        };
+        let routes = if sides.routes_to_set.is_empty() {
+            "nothing in the file: mode by-owner follows the pen".to_owned()
+        } else {
+            let routes = sides.routes_to_set.join(", ");
+            format!("mode {} in the file: {routes}", self.to.word())
         };
         format!(
             "copy       {copy}\nverify     all rows of both sides are compared; a difference stops it\npreflight  lag, clocks, tables, and \
              whether `{0}` could follow\nhold       the router lets writes wait, 4 s at the most\nfence      `{0}` lets nobody write\n\
              drain      `{1}` comes to the end of the feed\ngrant      epoch {2}; from here on there is only forward\naccept     `{1}` \
-             writes\nturn       `{0}` follows\nrelease    the router sends writes to `{1}`\nroutes     {3} in the file: mode {4}",
+             writes\nturn       `{0}` follows\nrelease    the router sends writes to `{1}`\nroutes     {3}",
             giver.side,
             taker.side,
             giver.pen.epoch + 1,
-            self.module,
-            self.to.word(),
+            routes,
         )
     }
 

@@ -130,9 +130,9 @@ fn deletable(module: &str, sides: &Sides, monolith: &wire::Status) -> Vec<String
             "  settings handover.modules.{module}; flags.{module} stays on the adapter that asks the service"
         ),
         format!("  files    src/{module}/ but its port and its remote adapter"),
-        "what can be deleted in the router's file:".to_owned(),
+        "what changes in the router's file:".to_owned(),
         format!(
-            "  [modules.{module}.handover]; the module's routes stay on mode service, or become an upstream of their own"
+            "  [modules.{module}.handover] goes, writes = \"service\" comes into [modules.{module}], and its routes say mode = \"service\""
         ),
     ]
 }
