@@ -21,7 +21,8 @@ pub(crate) fn there_and_back(world: &mut World) -> anyhow::Result<()> {
         number("BANYAN_HANDOVERS", 2),
         Duration::from_secs(number("BANYAN_SECONDS", 2)),
     );
-    let starting = Traffic::start(&world.router(), &world.till.token, CLIENTS, false);
+    let router = world.router();
+    let starting = Traffic::start(&router, &world.till.token, CLIENTS, false);
     let traffic = world.till.runtime.block_on(starting)?;
     let (began, mut passes) = (Instant::now(), Vec::new());
     for _ in 0..times {
@@ -61,7 +62,8 @@ pub(crate) fn judge(world: &World, seen: &Seen) -> anyhow::Result<()> {
         seen.wrong
     );
     let mut history = seen.history.clone();
-    let last = last_reads(&world.till.client, &world.router());
+    let router = world.router();
+    let last = last_reads(&world.till.client, &router);
     history.extend(world.till.runtime.block_on(last)?);
     let wrong = contradictions(&history);
     ensure!(

@@ -38,7 +38,8 @@ pub(crate) fn everywhere(world: &mut World) -> anyhow::Result<()> {
             .collect(),
         Err(_) => MOMENTS.to_vec(),
     };
-    let starting = Traffic::start(&world.router(), &world.till.token, 8, true);
+    let router = world.router();
+    let starting = Traffic::start(&router, &world.till.token, 8, true);
     let traffic = world.till.runtime.block_on(starting)?;
     world.ask(&["handover", "catalog", "--until", "copy", "--json"])?;
     for victim in VICTIMS {

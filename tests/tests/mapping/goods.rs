@@ -59,6 +59,17 @@ impl Shop {
         ] {
             shop.add("products", product);
         }
+        shop.add_prices(far);
+        shop.add(
+            "catalog_keys",
+            key("staff command-line", "k-1", "{\"sku\":\"\u{2615}\"}\n"),
+        );
+        shop.add("catalog_keys", key("staff command-line", "K-1", ""));
+        shop.add("catalog_keys", key("customer 7", "\u{e9}", "null"));
+        shop
+    }
+
+    fn add_prices(&mut self, far: i64) {
         let at = |micros: u32| format!("2026-11-25T06:17:51.{micros:06}Z");
         for (id, product, amount, from) in [
             (1, 1, 100, at(120)),
@@ -71,15 +82,8 @@ impl Shop {
             (far, 4, 10_000_000_000, at(500_000)),
             (far + 2, far, 5, at(7)),
         ] {
-            shop.add("price_history", entry(id, product, amount, &from));
+            self.add("price_history", entry(id, product, amount, &from));
         }
-        shop.add(
-            "catalog_keys",
-            key("staff command-line", "k-1", "{\"sku\":\"\u{2615}\"}\n"),
-        );
-        shop.add("catalog_keys", key("staff command-line", "K-1", ""));
-        shop.add("catalog_keys", key("customer 7", "\u{e9}", "null"));
-        shop
     }
 
     /// Puts a row in the place of the one with its key.

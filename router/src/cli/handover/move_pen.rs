@@ -86,7 +86,7 @@ impl Handover {
             return Ok(ExitCode::SUCCESS);
         }
         let mut pass = self.pass(&remote, &sides, &both);
-        let ended = self.go(&mut pass, both);
+        let ended = self.go(&mut pass, &both);
         pass.close_journal();
         Ok(self.tell_end(&pass, &ended?))
     }
@@ -113,7 +113,7 @@ impl Handover {
         }
     }
 
-    fn go(&self, pass: &mut Pass<'_>, both: Both) -> Result<Ended, Failure> {
+    fn go(&self, pass: &mut Pass<'_>, both: &Both) -> Result<Ended, Failure> {
         let diagnosis = doctor::diagnose(&both.monolith, &both.service);
         let giver = match &diagnosis.next {
             Move::None { holder } if both.end_of(holder) == self.to => return Ok(Ended::There),
@@ -123,7 +123,7 @@ impl Handover {
                     "the two sides contradict each other, as after a restored backup; `{right}` is right: see `banyan doctor`"
                 )));
             }
-            _ => giver(&both),
+            _ => giver(both),
         };
         if giver == self.to {
             return Err(Failure::Other(format!(
@@ -144,7 +144,7 @@ impl Handover {
         if !self.json {
             tell(&format!("pass {} is half done; going on with it", pass.id));
         }
-        self.rest(pass, &both)
+        self.rest(pass, both)
     }
 
     /// A pass from its beginning.
