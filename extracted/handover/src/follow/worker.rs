@@ -308,7 +308,11 @@ impl Worker {
     async fn follow(&mut self, before: Follow) -> Result<Duration, Error> {
         self.fed = Instant::now();
         self.ahead = None;
-        let may_wait = before.phase == Phase::Following && !std::mem::take(&mut self.at_once);
+        // Until it has been at the end lately this side cannot say that it is current, and no hand-over to it begins: then it does not
+        // wait for news, as after a turn in a quiet shop.
+        let was_at_end = self.link.lag().is_some_and(|lag| lag <= 2 * LONG_POLL);
+        let at_once = std::mem::take(&mut self.at_once) || !was_at_end;
+        let may_wait = before.phase == Phase::Following && !at_once;
         let wait = if may_wait { LONG_POLL } else { Duration::ZERO };
         let asked = Instant::now();
         let question = self.link.peer.changes(Some(&before.cursor), AT_ONCE, wait);
