@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+import uuid
 
 from data import (ANSWER_LIMIT, KEYS, MODULE, OPTIONS, PEER, REQUEST_LIMIT, SIDE, TABLES, Problem, between, key_in, key_of,
                   reading, row_in, rows_of, stamp, table_of, writing)

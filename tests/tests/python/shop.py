@@ -15,13 +15,12 @@ import json
 import re
 import sqlite3
 import threading
-import time
 import urllib.parse
 from http.server import ThreadingHTTPServer
 
 import follow
 import pen as pens
-from data import KEYS, OPTIONS, PEN, Problem, now, reading, stamp, triggers, writing
+from data import KEYS, OPTIONS, PEN, Problem, reading, stamp, triggers, writing
 from pen import end_of_feed, install_pen, is_here, pen_of
 from protocol import Protocol, Requests, parsed
 
