@@ -3,6 +3,7 @@
 //! For the trials, which write through the router, run its commands, and look into both databases behind everybody's back.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -105,7 +106,9 @@ impl World {
             folder: tempfile::tempdir()?,
         };
         // The token is a file that both sides are given, and sessions are signed by a key whose public half the service reads.
-        std::fs::write(world.file("handover-token"), Uuid::new_v4().simple().to_string())?;
+        let token = world.file("handover-token");
+        std::fs::write(&token, Uuid::new_v4().simple().to_string())?;
+        std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o600))?;
         std::fs::write(world.file("banyan.toml"), world.config())?;
         let mut sign = world.program("monolith");
         let output = sign.args(["token", "--role", "staff"]).output()?;
@@ -241,7 +244,7 @@ impl World {
         if let Some(key) = key {
             request = request.header("idempotency-key", key);
         }
-        Ok(self.runtime.block_on(request.send())?)
+        Ok(self.runtime.block_on(async { request.send().await })?)
     }
 
     /// A write through the router, which must succeed; what it was answered is from then on known.
