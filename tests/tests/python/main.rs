@@ -109,9 +109,16 @@ fn some_writes(world: &World, name: &str, known: &mut Known) -> anyhow::Result<(
     Ok(())
 }
 
-/// The side without the pen answers 421 and says who has it, also to a create that it would refuse for another reason.
+/// The side without the pen answers 421 and says who has it. The shop does so also for a create that it would refuse for another
+/// reason; the service is asked for one that comes to its triggers.
 fn refuses_by_http(world: &World, follower: End, holder: End) -> anyhow::Result<()> {
-    let product = json!({ "sku": "first-stays", "name": "x", "category": "x", "price": { "amount": 1, "currency": "GBP" } });
+    let sku = if follower == End::Shop {
+        "first-stays"
+    } else {
+        "nowhere-yet"
+    };
+    let product =
+        json!({ "sku": sku, "name": "x", "category": "x", "price": { "amount": 1, "currency": "GBP" } });
     let answer = world.send_to(
         &world.url(follower),
         Method::POST,

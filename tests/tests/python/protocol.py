@@ -233,8 +233,11 @@ class Requests(BaseHTTPRequestHandler):
         if status != 204:
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
+        try:
+            self.end_headers()
+            self.wfile.write(data)
+        except ConnectionError:  # Whoever asked has given up, as a follower does when it is told to look at once.
+            self.close_connection = True
 
     def log_message(self, *_):
         """Says nothing of requests that went well."""
