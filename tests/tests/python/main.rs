@@ -3,6 +3,7 @@
 //! For whoever doubts that the protocol's page is enough: `shop.py` beside this file was written from it, in Python's standard library
 //! and SQLite, and shares no line with the processes here. Without `python3` the trials are ignored.
 
+mod clients;
 mod rows;
 mod world;
 
@@ -16,7 +17,8 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 use uuid::Uuid;
 
-use world::{End, Known, World};
+use clients::Known;
+use world::{End, World};
 
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -199,7 +201,6 @@ fn under_traffic(world: &mut World) -> anyhow::Result<()> {
         passes.insert(n, code);
     }
     ensure!(passes.values().all(|code| *code == Some(0)), "{passes:?}");
-    println!("python: {writes} prices and as many products written during four passes");
     rows::agree(world, &known)
 }
 

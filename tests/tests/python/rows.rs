@@ -6,7 +6,8 @@ use anyhow::ensure;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 
-use crate::world::{End, Known, World};
+use crate::clients::Known;
+use crate::world::{End, World};
 
 #[derive(QueryableByName)]
 struct Line {
