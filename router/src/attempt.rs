@@ -1,7 +1,7 @@
 //! Who is asked for an answer, and who next if there is none.
 //!
 //! For the exchange. A safe request that a service fails (no connection, no answer in time, a 5xx) is put to the monolith,
-//! as long as the monolith owns the data and so has all of it. The client's limit holds over both attempts. Each worker
+//! as long as the monolith owns the data and so has all of it, or follows the service closely and has what the client has written. The client's limit holds over both attempts. Each worker
 //! keeps a budget, so that a service that fails by halves does not double the monolith's load, and a service that keeps
 //! failing has its circuit opened ([`crate::standing`]): it is not asked at all for a while, which costs the budget nothing.
 //!
@@ -93,11 +93,10 @@ impl<'h> Question<'h> {
 /// says so.
 pub(crate) async fn ask(worker: &Worker, plan: &mut Plan, question: Question<'_>) -> Outcome {
     if let Some(pen) = plan.pen() {
-        return Box::pin(pen::write::ask(worker, plan, question, &pen)).await;
-    }
-    if let Some(pen) = plan.unknown_pen() {
-        pen.until_known().await;
-        plan.send_to_holder(&pen);
+        if plan.is_write() {
+            return Box::pin(pen::write::ask(worker, plan, question, &pen)).await;
+        }
+        pen::read::find(plan, &pen).await;
     }
     let limit = plan.settings().response_timeout;
     let falls_back = plan.may_fall_back && question.caution == Caution::Repeatable;

@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use actix_http::header::{HeaderMap, HeaderValue};
 use sha2::{Digest, Sha256};
 
-use crate::config::{Mode, Route, Sticky};
+use crate::config::{Mode, Owner, Route, Sticky};
 use crate::path::{self, Reading};
 use crate::position::Position;
 use crate::snapshot::Snapshot;
@@ -57,6 +57,8 @@ pub enum Overruled {
     Tester(&'static str),
     /// The client has written something that the chosen side is not known to have yet.
     Behind(Position),
+    /// The client has written in an epoch that this router does not know yet, at this side.
+    Ahead(Position),
     /// It is a write, and the pen says who may do it.
     Holder(u64),
     /// The chosen side does not follow the holder of the data closely enough to answer.
@@ -88,7 +90,12 @@ pub enum Refusal {
     Ambiguous(&'static str),
     /// The path is none.
     Broken(&'static str),
+    /// It is the hand-over's, which clients have no business with.
+    Reserved,
 }
+
+/// What the hand-over's paths begin with.
+const RESERVED: &[u8] = b"handover";
 
 /// Chooses.
 pub fn choose(snapshot: &Snapshot, asked: &Asked<'_>) -> Result<Decision, Refusal> {
@@ -99,8 +106,12 @@ pub fn choose(snapshot: &Snapshot, asked: &Asked<'_>) -> Result<Decision, Refusa
     let find =
         |pieces: &[crate::table::Piece<'_>]| snapshot.table.find(host.as_deref(), asked.method, pieces);
     let (route, unusual) = match path::read(asked.path) {
+        Reading::Usual(pieces) if is_reserved(&pieces) => return Err(Refusal::Reserved),
         Reading::Usual(pieces) => (find(&pieces), None),
         Reading::Unusual { readings, because } => {
+            if readings.iter().any(|pieces| is_reserved(pieces)) {
+                return Err(Refusal::Reserved);
+            }
             let mut routes = readings.iter().map(|pieces| find(pieces));
             let first = routes.next().flatten();
             if routes.any(|route| route != first) {
@@ -129,7 +140,20 @@ pub fn choose(snapshot: &Snapshot, asked: &Asked<'_>) -> Result<Decision, Refusa
     })
 }
 
-/// What has more say than the mode about a safe request: a tester who asks for a side, and a client's own last write.
+/// Whether a path is one that the two sides of a hand-over talk to each other by. They should do so at an address of their own;
+/// whether they do, the router does not know.
+fn is_reserved(pieces: &[crate::table::Piece<'_>]) -> bool {
+    matches!(pieces, [first, _, ..] if **first == *RESERVED)
+}
+
+/// What has more say than the mode.
+///
+/// About a write of a module that is handed over: the pen alone. The file is read by each router at a time of its own, and an edit of
+/// it cannot be seen by all of them at one moment; the pen is in one row of one database, and whoever does not hold it refuses
+/// writes, whatever a router believes. So the file says where to begin, until a side has said who holds the pen.
+///
+/// About a safe request: a tester who asks for a side, a client's own last write, and whether the side that does not hold the data
+/// follows the one that does.
 fn overrule(
     snapshot: &Snapshot,
     route: &Route,
@@ -142,7 +166,6 @@ fn overrule(
     let owner = snapshot.owner_upstream(route.module);
     let pen = snapshot.pen(route.module);
     if !is_safe(asked.method) {
-        // The file says where to begin, and never who may write.
         let pen = pen.filter(|_| chosen != owner)?;
         return Some((owner, Overruled::Holder(pen.epoch())));
     }
@@ -153,13 +176,30 @@ fn overrule(
         Some("service") => return Some((service, Overruled::Tester("service"))),
         _ => {}
     }
+    let pen = pen.filter(|pen| pen.holder().is_some());
+    let written = (pen.is_some() || chosen != owner).then(|| Position::wanted(asked.headers, &module.name));
+    let written = written.flatten();
+    if let (Some(pen), Some(written)) = (pen, written)
+        && written.epoch() > pen.epoch()
+    {
+        // Whoever wrote it has it. What has become of the pen, the exchange asks first.
+        let side = match written.is_monoliths() {
+            true => snapshot.monolith,
+            false => service,
+        };
+        return Some((side, Overruled::Ahead(written)));
+    }
     if chosen == owner {
         return None;
     }
-    if pen.is_some_and(|pen| pen.holder().is_some() && !pen.follows()) {
+    let side = match chosen == snapshot.monolith {
+        true => Owner::Monolith,
+        false => Owner::Service,
+    };
+    if pen.is_some_and(|pen| !pen.follows(side)) {
         return Some((owner, Overruled::NotFollowing));
     }
-    let written = Position::wanted(asked.headers, &module.name)?;
+    let written = written?;
     let is_behind = !snapshot.reached(route.module, chosen).covers(written);
     is_behind.then_some((owner, Overruled::Behind(written)))
 }
@@ -265,6 +305,7 @@ impl Decision {
             None => {}
             Some(Overruled::Tester(side)) => why.push_str(&format!(" asked-for={side}")),
             Some(Overruled::Behind(position)) => why.push_str(&format!(" not-yet-at={position}")),
+            Some(Overruled::Ahead(position)) => why.push_str(&format!(" written-at={position}")),
             Some(Overruled::Holder(epoch)) => why.push_str(&format!(" pen-epoch={epoch}")),
             Some(Overruled::NotFollowing) => why.push_str(" other-side=not-following"),
         }
@@ -281,6 +322,7 @@ impl Refusal {
         match self {
             Self::Ambiguous(because) => format!("refused=ambiguous-path path={because}"),
             Self::Broken(_) => "refused=ambiguous-path path=broken".to_owned(),
+            Self::Reserved => "refused=reserved-path".to_owned(),
         }
     }
 }
@@ -293,6 +335,9 @@ impl fmt::Display for Refusal {
                 "the path can be read in more than one way ({because}), and the readings belong to different routes"
             ),
             Self::Broken(why) => write!(f, "the path cannot be read: {why}"),
+            Self::Reserved => {
+                f.write_str("paths under /handover/ are the hand-over's own, and are not passed on")
+            }
         }
     }
 }

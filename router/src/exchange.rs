@@ -253,7 +253,11 @@ pub(crate) fn refuse(refused: &Refused, turn: Option<Turn>) -> Response<AnswerBo
         trace.answered(refused.problem.kind.status().as_u16(), &why, None);
     }
     let mut response = tell(&refused.problem, why, refused.identity.request_id(), turn);
-    if !matches!(refused.problem.kind, Kind::AmbiguousPath | Kind::TooManyRequests) {
+    let is_understood = matches!(
+        refused.problem.kind,
+        Kind::AmbiguousPath | Kind::ReservedPath | Kind::TooManyRequests
+    );
+    if !is_understood {
         // What comes behind a request that was not understood may not be what it seems.
         response.head_mut().set_connection_type(ConnectionType::Close);
     }
@@ -265,6 +269,7 @@ pub(crate) fn fail(plan: &Plan, problem: &Problem, turn: Option<Turn>) -> Respon
     let error = match problem.kind {
         Kind::GatewayTimeout => "timeout",
         Kind::BadRequest => "bad-request",
+        Kind::HandedOver => "handed-over",
         _ => "bad-gateway",
     };
     let why = plan.why.to_str().unwrap_or_default();

@@ -85,7 +85,7 @@ pub async fn ask(
     let length = content_length(request.head());
     let body = ClientBody::gated(&gate.0, length, &worker.clock).at_most(plan.settings().edge.max_body_bytes);
     let body = RequestBody::Client(body);
-    if plan.pen().is_some() {
+    if plan.is_write() && plan.pen().is_some() {
         return Ok(go_on_at_once(
             worker,
             plan,

@@ -16,7 +16,7 @@ use http02::header::{HOST, HeaderValue};
 use http02::{Method, Version};
 
 use crate::balance::Place;
-use crate::choose::{Asked, Decision, Refusal, choose};
+use crate::choose::{Asked, Decision, Overruled, Refusal, choose};
 use crate::client;
 use crate::config::{Address, Mode, Owner, Settings, Upstream};
 use crate::form;
@@ -27,6 +27,7 @@ use crate::forward::send::Outbound;
 use crate::identity::Identity;
 use crate::origin::{Origin, Scheme};
 use crate::pen::Pen;
+use crate::position::Position;
 use crate::problem::{Kind, Problem};
 use crate::snapshot::Snapshot;
 use crate::spans::trace::Trace;
@@ -121,7 +122,7 @@ impl Plan {
                     must_close: head.connection_type() == ConnectionType::Upgrade,
                 };
                 Ok(Self {
-                    may_fall_back: may_fall_back(&snapshot, &decision, head.method.as_str()),
+                    may_fall_back: may_fall_back(&snapshot, &decision, head),
                     snapshot,
                     decision,
                     identity,
@@ -192,27 +193,24 @@ impl Plan {
         self.add_reason(&format!("other-address={because}"));
     }
 
-    /// The pen that this request needs, if it is a write of a module that is handed over.
+    /// The pen of the request's module, if that is handed over.
     pub fn pen(&self) -> Option<Arc<Pen>> {
-        let route = self.decision.route?;
-        if is_safe(self.client.method.as_str()) {
-            return None;
-        }
-        self.snapshot
-            .pen(self.snapshot.config.routes[route].module)
-            .cloned()
+        let route = &self.snapshot.config.routes[self.decision.route?];
+        self.snapshot.pen(route.module).cloned()
     }
 
-    /// The pen of a route that goes where the data is, if nobody has said yet where that is.
-    pub fn unknown_pen(&self) -> Option<Arc<Pen>> {
-        let route = &self.snapshot.config.routes[self.decision.route?];
-        if route.mode != Mode::ByOwner {
-            return None;
-        }
-        self.snapshot
-            .pen(route.module)
-            .filter(|pen| pen.holder().is_none())
-            .cloned()
+    /// Whether it may change something.
+    pub fn is_write(&self) -> bool {
+        !is_safe(self.client.method.as_str())
+    }
+
+    /// Whether its route goes where the data is.
+    pub fn is_by_owner(&self) -> bool {
+        let route = self
+            .decision
+            .route
+            .map(|index| &self.snapshot.config.routes[index]);
+        route.is_some_and(|route| route.mode == Mode::ByOwner)
     }
 
     /// Sends a request to whoever holds the pen by now.
@@ -223,6 +221,8 @@ impl Plan {
             .owner_upstream(self.snapshot.config.routes[route].module);
         if holder != self.decision.upstream {
             self.decision.upstream = holder;
+            // Whether the other side has what is asked for was judged with the holder that was known before.
+            self.may_fall_back = false;
             self.add_reason(&format!("pen-epoch={}", pen.epoch()));
         }
     }
@@ -328,14 +328,28 @@ impl Plan {
 }
 
 /// Whether the monolith has all the data that a safe request asks for, and the route lets it answer.
-fn may_fall_back(snapshot: &Snapshot, decision: &Decision, method: &str) -> bool {
+fn may_fall_back(snapshot: &Snapshot, decision: &Decision, head: &RequestHead) -> bool {
     let Some(route) = decision.route.map(|index| &snapshot.config.routes[index]) else {
         return false;
     };
-    decision.upstream != snapshot.monolith
-        && route.fallback
-        && snapshot.owner(route.module) == Owner::Monolith
-        && is_safe(method)
+    let may = decision.upstream != snapshot.monolith && route.fallback && is_safe(head.method.as_str());
+    may && match snapshot.owner(route.module) {
+        // Unless the client has written in an epoch that this router has not heard of.
+        Owner::Monolith => !matches!(decision.overruled, Some(Overruled::Ahead(_))),
+        Owner::Service => is_in_sync(snapshot, route.module, head),
+    }
+}
+
+/// Whether the monolith follows a service that holds the data, and has what the client has written.
+fn is_in_sync(snapshot: &Snapshot, module: usize, head: &RequestHead) -> bool {
+    if !snapshot
+        .pen(module)
+        .is_some_and(|pen| pen.follows(Owner::Monolith))
+    {
+        return false;
+    }
+    let written = Position::wanted(&head.headers, &snapshot.config.modules[module].name);
+    written.is_none_or(|written| snapshot.reached(module, snapshot.monolith).covers(written))
 }
 
 /// Whether a request may be sent a second time if the first came to nothing.
@@ -351,7 +365,11 @@ pub fn caution(method: &Method, body: &RequestBody) -> Caution {
 }
 
 fn refused(refusal: Refusal) -> Problem {
-    Problem::new(Kind::AmbiguousPath, refusal.to_string())
+    let kind = match refusal {
+        Refusal::Ambiguous(_) | Refusal::Broken(_) => Kind::AmbiguousPath,
+        Refusal::Reserved => Kind::ReservedPath,
+    };
+    Problem::new(kind, refusal.to_string())
 }
 
 /// Peer and host. An absolute target names the host; `Host` is then ignored (RFC 9112 3.2.2).

@@ -47,6 +47,16 @@ impl Position {
             .then_some(Self(epoch << Self::NUMBER_BITS | number))
     }
 
+    /// Which of the pen's moves it belongs to.
+    pub fn epoch(self) -> u64 {
+        self.0 >> Self::NUMBER_BITS
+    }
+
+    /// Whether the monolith wrote it. Odd epochs are the monolith's and even ones the service's, for ever.
+    pub fn is_monoliths(self) -> bool {
+        !self.epoch().is_multiple_of(2)
+    }
+
     /// What a request says its reader has written, in the header or the module's cookie, whichever is later.
     pub fn wanted(headers: &HeaderMap, module: &str) -> Option<Self> {
         let said = headers
@@ -73,12 +83,7 @@ const COOKIE_PREFIX: &str = "banyan-position-";
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}-{}",
-            self.0 >> Self::NUMBER_BITS,
-            self.0 & ((1 << Self::NUMBER_BITS) - 1)
-        )
+        write!(f, "{}-{}", self.epoch(), self.0 & ((1 << Self::NUMBER_BITS) - 1))
     }
 }
 

@@ -15,6 +15,8 @@ use serde::Serialize;
 pub enum Kind {
     /// The path has several readings, or none.
     AmbiguousPath,
+    /// The path is one that the router does not pass on.
+    ReservedPath,
     /// The request is not HTTP as we speak it.
     BadRequest,
     /// The head did not arrive in time.
@@ -126,6 +128,11 @@ impl Kind {
                 "urn:banyan:router:ambiguous-path",
                 "The path is ambiguous",
                 StatusCode::BAD_REQUEST,
+            ),
+            Self::ReservedPath => (
+                "urn:banyan:router:reserved-path",
+                "The path is not passed on",
+                StatusCode::NOT_FOUND,
             ),
             Self::BadRequest => (
                 "urn:banyan:router:bad-request",

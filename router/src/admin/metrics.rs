@@ -13,6 +13,7 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, prometheus_text
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
+use super::pen_metrics::encode_pens;
 use super::problem::Problem;
 use crate::balance::outlier::Outlier;
 use crate::evidence::Side;
@@ -64,7 +65,7 @@ pub(super) async fn metrics(
 #[derive(Debug)]
 struct Numbers(Arc<State>);
 
-type Labels<'l, const N: usize> = [(&'static str, &'l str); N];
+pub(super) type Labels<'l, const N: usize> = [(&'static str, &'l str); N];
 
 impl Collector for Numbers {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
@@ -77,6 +78,7 @@ impl Collector for Numbers {
         encode_comparisons(&mut encoder, &routes)?;
         self.encode_config(&mut encoder)?;
         self.encode_upstreams(&mut encoder)?;
+        encode_pens(&mut encoder, &self.0.snapshot())?;
         self.encode_shadow(&mut encoder)?;
         self.encode_spans(&mut encoder)
     }
@@ -290,7 +292,7 @@ fn encode_comparisons(encoder: &mut DescriptorEncoder<'_>, routes: &[(&str, &Rou
     )
 }
 
-fn counters<'l, const N: usize>(
+pub(super) fn counters<'l, const N: usize>(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
@@ -305,7 +307,7 @@ fn counters<'l, const N: usize>(
     Ok(())
 }
 
-fn gauges<'l, const N: usize>(
+pub(super) fn gauges<'l, const N: usize>(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,

@@ -10,6 +10,7 @@ mod events;
 mod guard;
 mod metrics;
 mod pen;
+mod pen_metrics;
 pub mod problem;
 mod read;
 mod show;

@@ -8,40 +8,22 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::problem::Problem;
 use super::read::Json;
 use super::wish::actor;
-use crate::config::Owner;
 use crate::events::{About, Kind};
 use crate::pen::Pen;
 use crate::promotion::operator::Operator;
+use crate::report::pen::PenStatus;
 use crate::state::State;
 
 /// The longest hold, in milliseconds.
 const LONGEST_HOLD: u64 = 10_000;
-/// Characters of a step's description.
+/// Characters of a step's description, and of a reason.
 const DETAIL: usize = 1000;
-
-/// What is known of a module's pen.
-#[derive(Serialize, ToSchema)]
-pub(super) struct PenAnswer {
-    /// The module.
-    module: String,
-    /// `monolith` or `service`, by the highest epoch seen; absent until a side has answered.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    holder: Option<&'static str>,
-    /// That epoch.
-    epoch: u64,
-    /// Whether writes wait just now.
-    held: bool,
-    /// How many wait.
-    waiting: usize,
-    /// Whether the side that does not hold the pen follows the other.
-    follows: bool,
-}
 
 /// How long writes are to wait.
 #[derive(Deserialize, ToSchema)]
@@ -79,7 +61,7 @@ struct Step {
 
 /// What is known of a module's pen.
 #[utoipa::path(tag = "handing over", params(("module" = String, Path)), responses(
-    (status = 200, body = PenAnswer), super::Refusals,
+    (status = 200, body = PenStatus), super::Refusals,
     (status = 404, description = "No such module is handed over", body = Problem, content_type = "application/problem+json"),
 ))]
 #[get("/modules/{module}/pen")]
@@ -87,12 +69,13 @@ pub(super) async fn what_is_known(
     state: web::Data<State>,
     module: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(answer(&*find(&state, &module)?)))
+    Ok(HttpResponse::Ok().json(PenStatus::of(&*find(&state, &module)?)))
 }
 
 /// Lets the module's writes wait, since the pen is about to move.
-#[utoipa::path(tag = "handing over", params(("module" = String, Path)), request_body = Hold, responses(
-    (status = 200, body = PenAnswer), super::Refusals,
+#[utoipa::path(tag = "handing over", params(("module" = String, Path), ("x-banyan-actor" = Option<String>, Header)),
+    request_body = Hold, responses(
+    (status = 200, body = PenStatus), super::Refusals,
     (status = 400, description = "The body could not be read", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "No such module is handed over", body = Problem, content_type = "application/problem+json"),
     (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
@@ -102,7 +85,9 @@ pub(super) async fn what_is_known(
 #[post("/modules/{module}/hold")]
 pub(super) async fn hold(
     state: web::Data<State>,
+    operator: web::Data<Operator>,
     module: web::Path<String>,
+    request: HttpRequest,
     Json(Hold { ms, reason }): Json<Hold>,
 ) -> Result<HttpResponse, Problem> {
     let pen = find(&state, &module)?;
@@ -115,14 +100,21 @@ pub(super) async fn hold(
             detail,
         ));
     }
+    pen.hold_writes(Duration::from_millis(ms));
     tracing::info!(module = pen.module, ms, reason, "writes wait");
-    pen.hold(Duration::from_millis(ms));
-    Ok(HttpResponse::Ok().json(answer(&pen)))
+    let told = format!(
+        "{}: writes wait for up to {ms} ms{}",
+        pen.module,
+        because(&reason)
+    );
+    note_beside(&state, operator, actor(&request), told);
+    Ok(HttpResponse::Ok().json(PenStatus::of(&pen)))
 }
 
 /// Lets the module's writes go on.
-#[utoipa::path(tag = "handing over", params(("module" = String, Path)), request_body = Release, responses(
-    (status = 200, body = PenAnswer), super::Refusals,
+#[utoipa::path(tag = "handing over", params(("module" = String, Path), ("x-banyan-actor" = Option<String>, Header)),
+    request_body = Release, responses(
+    (status = 200, body = PenStatus), super::Refusals,
     (status = 400, description = "The body could not be read", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "No such module is handed over", body = Problem, content_type = "application/problem+json"),
     (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
@@ -131,19 +123,23 @@ pub(super) async fn hold(
 #[post("/modules/{module}/release")]
 pub(super) async fn release(
     state: web::Data<State>,
+    operator: web::Data<Operator>,
     module: web::Path<String>,
+    request: HttpRequest,
     Json(Release { reason }): Json<Release>,
 ) -> Result<HttpResponse, Problem> {
     let pen = find(&state, &module)?;
+    pen.release_writes();
     tracing::info!(module = pen.module, reason, "writes go on");
-    pen.release();
-    Ok(HttpResponse::Ok().json(answer(&pen)))
+    let told = format!("{}: writes go on{}", pen.module, because(&reason));
+    note_beside(&state, operator, actor(&request), told);
+    Ok(HttpResponse::Ok().json(PenStatus::of(&pen)))
 }
 
 /// Writes a step of a pass into the audit log.
 #[utoipa::path(tag = "handing over", params(("module" = String, Path), ("x-banyan-actor" = Option<String>, Header)),
     request_body = Step, responses(
-    (status = 200, body = PenAnswer), super::Refusals,
+    (status = 200, body = PenStatus), super::Refusals,
     (status = 400, description = "The body could not be read", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "No such module is handed over", body = Problem, content_type = "application/problem+json"),
     (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
@@ -159,15 +155,43 @@ pub(super) async fn journal(
 ) -> Result<HttpResponse, Problem> {
     let pen = find(&state, &module)?;
     let actor = actor(&request);
-    let detail: String = detail.chars().take(DETAIL).collect();
-    let told = format!("{}: {step}: {detail} (pass {pass})", pen.module);
+    let told = format!(
+        "{}: {}: {} (pass {})",
+        pen.module,
+        short(&step),
+        short(&detail),
+        short(&pass)
+    );
+    tell(&state, &actor, &told);
+    operator.switcher().note_handover(&actor, told).await;
+    Ok(HttpResponse::Ok().json(PenStatus::of(&pen)))
+}
+
+/// Writes into the audit log what was done, while nobody waits for that: writes do.
+fn note_beside(state: &State, operator: web::Data<Operator>, actor: String, told: String) {
+    tell(state, &actor, &told);
+    let operator = operator.into_inner();
+    tokio::spawn(async move { operator.switcher().note_handover(&actor, told).await });
+}
+
+fn tell(state: &State, actor: &str, told: &str) {
     let about = About {
-        actor: Some(actor.clone()),
-        ..About::new(told.clone())
+        actor: Some(actor.to_owned()),
+        ..About::new(told.to_owned())
     };
     state.events().tell(Kind::Handover, about);
-    operator.switcher().note_handover(&actor, told).await;
-    Ok(HttpResponse::Ok().json(answer(&pen)))
+}
+
+/// A reason behind a colon, if one was given.
+fn because(reason: &str) -> String {
+    match reason.trim() {
+        "" => String::new(),
+        reason => format!(": {}", short(reason)),
+    }
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(DETAIL).collect()
 }
 
 fn find(state: &State, module: &str) -> Result<Arc<Pen>, Problem> {
@@ -187,18 +211,4 @@ fn find(state: &State, module: &str) -> Result<Arc<Pen>, Problem> {
             format!("no module `{module}` is handed over; {known}"),
         )
     })
-}
-
-fn answer(pen: &Pen) -> PenAnswer {
-    PenAnswer {
-        module: pen.module.clone(),
-        holder: pen.holder().map(|owner| match owner {
-            Owner::Monolith => "monolith",
-            Owner::Service => "service",
-        }),
-        epoch: pen.epoch(),
-        held: pen.is_held(),
-        waiting: pen.waiting(),
-        follows: pen.follows(),
-    }
 }

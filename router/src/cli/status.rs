@@ -83,6 +83,10 @@ fn text(status: &Value) -> String {
     lines.push(String::new());
     lines.push(upstreams(status));
     lines.push(String::new());
+    if status["pens"].as_array().is_some_and(|pens| !pens.is_empty()) {
+        lines.push(pens(status));
+        lines.push(String::new());
+    }
     lines.push(routes(status));
     lines.join("\n")
 }
@@ -127,6 +131,37 @@ fn addresses(upstream: &Value) -> String {
         true => upstream["address"].as_str().unwrap_or("-").to_owned(),
         false => lines.join("\n"),
     }
+}
+
+/// Who may write each module that is handed over; writes go there, whatever the modes of their routes say.
+fn pens(status: &Value) -> String {
+    let mut table = table::table(["MODULE", "PEN", "EPOCH", "STATE", "WRITES", "OTHER SIDE"]);
+    for pen in status["pens"].as_array().into_iter().flatten() {
+        let part = |key: &str| pen[key].as_str().unwrap_or("not known yet").to_owned();
+        let writes = match (pen["held"] == true, pen["waiting"].as_u64().unwrap_or_default()) {
+            (true, waiting) => format!("wait: {waiting}"),
+            (false, _) => "go on".to_owned(),
+        };
+        let follower = match pen["holder"].as_str() {
+            Some("service") => &pen["monolith"],
+            _ => &pen["service"],
+        };
+        let follower = match (follower["phase"].as_str(), follower["lag_seconds"].as_f64()) {
+            (Some(phase), Some(lag)) => format!("{phase}, {lag:.1} s behind"),
+            (Some(phase), None) => phase.to_owned(),
+            (None, _) if follower.is_object() => "does not follow".to_owned(),
+            (None, _) => "does not answer".to_owned(),
+        };
+        table.add_row([
+            part("module"),
+            part("holder"),
+            pen["epoch"].to_string(),
+            part("state"),
+            writes,
+            follower,
+        ]);
+    }
+    table::text(&table)
 }
 
 fn routes(status: &Value) -> String {

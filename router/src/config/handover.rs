@@ -23,6 +23,8 @@ pub struct Handover {
     pub hold: Duration,
     /// How many may wait.
     pub hold_requests: usize,
+    /// How many bytes the bodies may take together that are kept for a second attempt, of writes that wait and of those on their way.
+    pub hold_bytes: usize,
     /// The longest body that is kept so that a write can be sent to the holder after the other side refused it, in bytes.
     pub replay_bytes: usize,
 }
@@ -43,7 +45,8 @@ pub(super) fn read(reader: &Reader<'_>, section: Option<Section<'_>>) -> Option<
         token_file: PathBuf::from("handover-token"),
         hold: Duration::from_secs(2),
         hold_requests: 1000,
-        replay_bytes: 256 << 10,
+        hold_bytes: 16 << 20,
+        replay_bytes: 1 << 20,
     };
     if let Some(file) = section.text("token_file") {
         handover.token_file = file.value.into();
@@ -56,10 +59,12 @@ pub(super) fn read(reader: &Reader<'_>, section: Option<Section<'_>>) -> Option<
         values::whole(text, 1..=1_000_000)
     });
     set(&mut handover.hold_requests, count.as_ref());
-    set(
-        &mut handover.replay_bytes,
-        judged(reader, section.text("replay_bytes"), values::size).as_ref(),
-    );
+    for (key, bytes) in [
+        ("hold_bytes", &mut handover.hold_bytes),
+        ("replay_bytes", &mut handover.replay_bytes),
+    ] {
+        set(bytes, judged(reader, section.text(key), values::size).as_ref());
+    }
     section.finish();
     Some(handover)
 }

@@ -228,6 +228,16 @@ impl Config {
     }
 }
 
+impl Owner {
+    /// The word that the file uses.
+    pub fn word(self) -> &'static str {
+        match self {
+            Owner::Monolith => "monolith",
+            Owner::Service => "service",
+        }
+    }
+}
+
 impl Mode {
     /// The share of the clients, where the mode has one.
     pub fn percent(self) -> Option<Percent> {

@@ -113,7 +113,8 @@ pub const SECTIONS: &[SectionKeys] = &[
             key("token_file", "file", Some("\"handover-token\""), "The file with the token that both sides know. A relative path means beside the config file."),
             key("hold", "duration", Some("\"2s\""), "How long a write may wait while nobody may write."),
             key("hold_requests", "1 to 1000000", Some("1000"), "How many writes may wait."),
-            key("replay_bytes", "size", Some("\"256KiB\""), "The longest body that is kept, so that a write can be sent to the holder after the other side has refused it."),
+            key("hold_bytes", "size", Some("\"16MiB\""), "How much memory the kept bodies of the module's writes may take together. A write that finds no room is not kept, and does not wait."),
+            key("replay_bytes", "size", Some("\"1MiB\""), "The longest body that is kept, so that a write can be sent to the holder after the other side has refused it. A longer one is sent once."),
         ],
     },
     SectionKeys {

@@ -5,19 +5,37 @@
 //! refusals. It is knowledge about something that others decide: a router that has slept for an hour sends writes to a side that
 //! refuses them, and learns from that.
 //!
-//! Shared by all workers, so it is made of atomics; a module without hand-over has none of it.
+//! Shared by all workers. A request reads atomics alone; what is learned goes through one lock, so that a look that was begun before a
+//! refusal came cannot undo what the refusal taught. A module without hand-over has none of it.
 
+pub mod counts;
+pub mod kept;
+pub mod learn;
+pub mod queue;
+pub mod read;
 pub mod watch;
 pub mod write;
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{LazyLock, PoisonError, RwLock};
+#[cfg(test)]
+mod tests;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use handover::wire::{State, Status};
-use tokio::sync::Notify;
+use handover::wire::Status;
+use tokio::sync::{Notify, watch as channel};
 
+use self::counts::Counts;
+use self::kept::Room;
+use self::learn::Learned;
+use self::queue::{Denied, Queue};
 use crate::config::{Handover, Owner};
+
+/// Two looks of the watch: one may have begun before it was asked for.
+const LOOKS: u64 = 2;
+/// What a wait may take longer than the clock says before it ends by itself.
+const SLACK: Duration = Duration::from_millis(25);
 
 /// What is known of one module's pen.
 #[derive(Debug)]
@@ -26,58 +44,27 @@ pub struct Pen {
     pub module: String,
     /// Where it can be asked for, and how writes wait.
     pub settings: Handover,
-    holder: AtomicU8,
-    epoch: AtomicU64,
-    /// Nobody may write, as far as was last seen.
-    is_moving: AtomicBool,
-    /// Whether the side that does not hold the pen follows the other closely enough to answer.
-    follows: AtomicBool,
-    /// Milliseconds on [`now`] until which an operator lets writes wait.
-    held_until: AtomicU64,
-    /// The epoch when the operator said so: a later one ends it.
-    held_at: AtomicU64,
-    waiting: AtomicUsize,
-    /// Wakes those who wait.
-    moved: Notify,
-    /// Wakes the watch.
-    pub(crate) look: Notify,
-    seen: RwLock<Seen>,
-}
-
-/// Both sides' status, when they last answered.
-#[derive(Debug, Clone, Default)]
-pub struct Seen {
-    /// The monolith's.
-    pub monolith: Option<Status>,
-    /// The service's.
-    pub service: Option<Status>,
-}
-
-/// Why a write cannot wait any longer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Denied {
-    /// As many wait as may.
-    Full,
-    /// The pen took too long.
-    TimeUp,
-}
-
-/// A place among those who wait; given back when it is dropped.
-struct Place<'p>(&'p AtomicUsize);
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-const UNKNOWN: u8 = 0;
-
-fn code(owner: Owner) -> u8 {
-    match owner {
-        Owner::Monolith => 1,
-        Owner::Service => 2,
-    }
+    /// What has become of writes.
+    pub counts: Counts,
+    /// Room for bodies that are kept.
+    pub(crate) room: Room,
+    /// The highest epoch at which a side was known to hold the pen, times four, and which side: one word, so that the two
+    /// cannot be read apart, and so that it never goes back.
+    holder: AtomicU64,
+    /// Until when writes wait, in milliseconds on [`now`]; a time that has passed means that they do not.
+    waits_until: AtomicU64,
+    /// Whether each side follows the other closely enough to answer.
+    follows: [AtomicBool; 2],
+    /// How often each side has been asked, whether it answered or not.
+    looks: [AtomicU64; 2],
+    queue: Queue,
+    learned: Mutex<Learned>,
+    /// Wakes those who wait for a look.
+    looked: Notify,
+    /// Wakes whoever ends a wait by the clock.
+    holding: Notify,
+    /// Wakes the watch, both of its halves.
+    look: channel::Sender<()>,
 }
 
 impl Pen {
@@ -86,162 +73,146 @@ impl Pen {
         Self {
             module: module.to_owned(),
             settings: settings.clone(),
-            holder: AtomicU8::new(UNKNOWN),
-            epoch: AtomicU64::new(0),
-            is_moving: AtomicBool::new(false),
-            follows: AtomicBool::new(false),
-            held_until: AtomicU64::new(0),
-            held_at: AtomicU64::new(0),
-            waiting: AtomicUsize::new(0),
-            moved: Notify::new(),
-            look: Notify::new(),
-            seen: RwLock::default(),
+            counts: Counts::default(),
+            room: Room::new(settings.hold_bytes),
+            holder: AtomicU64::new(0),
+            waits_until: AtomicU64::new(0),
+            follows: Default::default(),
+            looks: Default::default(),
+            queue: Queue::default(),
+            learned: Mutex::default(),
+            looked: Notify::new(),
+            holding: Notify::new(),
+            look: channel::Sender::default(),
         }
     }
 
-    /// Who holds the pen, by the highest epoch seen.
+    /// Who holds the pen, by the highest epoch seen; nobody before a side has said.
     pub fn holder(&self) -> Option<Owner> {
-        match self.holder.load(Ordering::Acquire) {
+        match self.holder.load(Ordering::Acquire) & 3 {
             1 => Some(Owner::Monolith),
             2 => Some(Owner::Service),
             _ => None,
         }
     }
 
-    /// The highest epoch seen.
+    /// The highest epoch in which a side was seen to hold the pen.
     pub fn epoch(&self) -> u64 {
-        self.epoch.load(Ordering::Acquire)
+        self.holder.load(Ordering::Acquire) >> 2
     }
 
-    /// Whether the side that does not hold the pen can answer reads.
-    pub fn follows(&self) -> bool {
-        self.follows.load(Ordering::Acquire)
+    /// Whether a side can answer reads in the holder's stead: it follows, and its copy is whole.
+    pub fn follows(&self, side: Owner) -> bool {
+        self.follows[side as usize].load(Ordering::Acquire)
     }
 
     /// How many writes wait.
     pub fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Acquire)
+        self.queue.len()
     }
 
     /// Whether writes wait just now.
     pub fn is_held(&self) -> bool {
-        self.is_moving.load(Ordering::Acquire) || self.held_until.load(Ordering::Acquire) > now()
+        self.waits_until.load(Ordering::Acquire) > now()
     }
 
-    /// What both sides said last.
-    pub fn seen(&self) -> Seen {
-        self.seen.read().unwrap_or_else(PoisonError::into_inner).clone()
+    /// What the monolith and the service said, if they answered when they were last asked.
+    pub fn seen(&self) -> [Option<Status>; 2] {
+        self.lock().seen.clone()
     }
 
-    /// Lets writes wait for a while, since a coordinator says that the pen is about to move.
-    pub fn hold(&self, time: Duration) {
-        self.held_at.store(self.epoch(), Ordering::Release);
-        self.held_until.store(now() + millis(time), Ordering::Release);
-    }
-
-    /// Ends that.
-    pub fn release(&self) {
-        self.held_until.store(0, Ordering::Release);
-        self.look.notify_one();
-        self.moved.notify_waiters();
-    }
-
-    /// Waits until a side has said who holds the pen; after a start nobody has yet. In vain, the file says where to begin.
+    /// Waits until both sides have been asked at least once since the start, whether they answered or not. Until a side has
+    /// said who holds the pen, the file says where to begin.
     pub async fn until_known(&self) {
-        let deadline = Instant::now() + self.settings.hold;
-        while self.holder().is_none() && Instant::now() < deadline {
-            let moved = self.moved.notified();
-            if self.holder().is_some() {
-                return;
-            }
-            self.look.notify_one();
-            let _ = tokio::time::timeout(Duration::from_millis(50), moved).await;
+        if self.holder().is_none() && self.looks() == 0 {
+            self.until_looked(|looks| looks > 0 || self.holder().is_some())
+                .await;
         }
     }
 
-    /// Waits until somebody may write.
+    /// Waits until the pen is known to have come to an epoch, or both sides have been asked and do not know of it. A position
+    /// of that epoch has been seen, so a router that does not know it yet is behind.
+    pub async fn until_epoch(&self, epoch: u64) {
+        let before = self.looks();
+        self.until_looked(|looks| self.epoch() >= epoch || looks >= before + LOOKS)
+            .await;
+    }
+
+    /// Whether both sides answered when they were last asked.
+    pub fn is_in_touch(&self) -> bool {
+        self.lock().seen.iter().all(Option::is_some)
+    }
+
+    /// How often both sides have been asked.
+    fn looks(&self) -> u64 {
+        let looks = self.looks.iter().map(|looks| looks.load(Ordering::Acquire));
+        looks.min().unwrap_or(0)
+    }
+
+    async fn until_looked(&self, is_enough: impl Fn(u64) -> bool) {
+        let deadline = Instant::now() + self.settings.hold;
+        loop {
+            // Registered before the question, or a look that ends between the two would be slept through.
+            let looked = self.looked.notified();
+            let left = deadline.saturating_duration_since(Instant::now());
+            if is_enough(self.looks()) || left.is_zero() {
+                return;
+            }
+            self.look.send_replace(());
+            // In vain is answered by the deadline.
+            let _looked = tokio::time::timeout(left, looked).await;
+        }
+    }
+
+    /// Waits until somebody may write, in the order of arrival, for `patience` at the most.
     pub async fn until_free(&self, patience: Duration) -> Result<(), Denied> {
         if !self.is_held() {
             return Ok(());
         }
-        if self.waiting.fetch_add(1, Ordering::AcqRel) >= self.settings.hold_requests {
-            self.waiting.fetch_sub(1, Ordering::AcqRel);
-            return Err(Denied::Full);
-        }
-        let _place = Place(&self.waiting);
         let deadline = Instant::now() + patience;
+        let place = self.queue.join(self.settings.hold_requests)?;
+        self.counts.waited();
         loop {
-            // Registered before the look, or a move between the two would be slept through.
-            let moved = self.moved.notified();
-            if !self.is_held() {
-                return Ok(());
-            }
             let left = deadline.saturating_duration_since(Instant::now());
+            let Some(waits) = self.left_to_wait() else {
+                return Ok(());
+            };
             if left.is_zero() {
                 return Err(Denied::TimeUp);
             }
-            // An operator's hold ends by the clock, and tells nobody.
-            let _ = tokio::time::timeout(left.min(Duration::from_millis(50)), moved).await;
+            // Whoever ends a wait by the clock wakes all in order; if there is nobody any more, the config has changed.
+            let _called = tokio::time::timeout(left.min(waits + SLACK), place.called()).await;
         }
     }
 
-    /// Takes note of a refusal: what the side that refused knows of the pen. Whether the pen is on its way, the next status says.
-    pub fn note_refusal(&self, holder: Owner, epoch: u64, state: State) {
-        if state == State::Held && epoch >= self.epoch() {
-            self.raise(holder, epoch);
-        } else {
-            // Fenced, granted, or older than what is known: the new holder has not accepted yet.
-            self.is_moving.store(true, Ordering::Release);
-        }
-        self.look.notify_one();
+    /// How long writes still wait, as far as is known.
+    fn left_to_wait(&self) -> Option<Duration> {
+        let until = self.waits_until.load(Ordering::Acquire);
+        let left = until.saturating_sub(now());
+        (left > 0).then(|| Duration::from_millis(left))
     }
 
-    /// Takes note of what both sides say. Returns the new holder if it is another one than was known.
-    pub fn note(&self, seen: Seen) -> Option<Owner> {
-        let sides = [(Owner::Monolith, &seen.monolith), (Owner::Service, &seen.service)];
-        let known = || {
-            sides
-                .iter()
-                .filter_map(|(owner, status)| Some((*owner, status.as_ref()?)))
-        };
-        let highest = known().map(|(_, status)| status.pen.epoch).max().unwrap_or(0);
-        let writer = known().find(|(_, status)| status.pen.is_here() && status.pen.epoch == highest);
-        let mut changed = None;
-        if highest >= self.epoch() {
-            if let Some((owner, _)) = writer {
-                let before = self.holder();
-                self.raise(owner, highest);
-                changed = (before.is_some() && before != Some(owner)).then_some(owner);
-            } else if known()
-                .any(|(_, status)| status.pen.epoch == highest && status.pen.state != State::Held)
-            {
-                self.is_moving.store(true, Ordering::Release);
+    /// Ends waits that end by the clock, until it is dropped.
+    pub(crate) async fn keep_time(&self) {
+        loop {
+            let changed = self.holding.notified();
+            let Some(left) = self.left_to_wait() else {
+                changed.await;
+                continue;
+            };
+            if tokio::time::timeout(left, changed).await.is_err() {
+                self.queue.call();
             }
         }
-        let follower = known().find(|(_, status)| !status.pen.is_here());
-        let is_close = |status: &Status| {
-            status
-                .follow
-                .as_ref()
-                .is_some_and(|follow| follow.phase == handover::wire::Phase::Following)
-        };
-        self.follows.store(
-            follower.is_some_and(|(_, status)| is_close(status)),
-            Ordering::Release,
-        );
-        *self.seen.write().unwrap_or_else(PoisonError::into_inner) = seen;
-        changed
     }
 
-    /// Somebody holds the pen, at an epoch that is not below the highest seen: writes go on.
-    fn raise(&self, owner: Owner, epoch: u64) {
-        self.epoch.fetch_max(epoch, Ordering::AcqRel);
-        self.holder.store(code(owner), Ordering::Release);
-        self.is_moving.store(false, Ordering::Release);
-        if epoch > self.held_at.load(Ordering::Acquire) {
-            self.held_until.store(0, Ordering::Release);
-        }
-        self.moved.notify_waiters();
+    /// Told each time when the watch is to look at once.
+    pub(crate) fn wish_to_look(&self) -> channel::Receiver<()> {
+        self.look.subscribe()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Learned> {
+        self.learned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,7 +1,9 @@
 //! What is being served and how it goes, one shape for the command line and the operators' port.
 //!
-//! The config as JSON and a route's evidence stand here, [`status`](mod@status) is the whole in one document, [`why`](mod@why) a decision.
+//! The config as JSON and a route's evidence stand here, [`status`](mod@status) is the whole in one document, [`pen`] what is known of a
+//! module that is handed over, [`why`](mod@why) a decision.
 
+pub mod pen;
 pub mod status;
 pub mod why;
 

@@ -15,6 +15,7 @@ use crate::config::{Refused, Route};
 use crate::evidence::Counts;
 use crate::promotion::auto::breach_of;
 use crate::promotion::steps::next;
+use crate::report::pen::PenStatus;
 use crate::snapshot::Snapshot;
 use crate::standing::now;
 use crate::state::State;
@@ -43,6 +44,8 @@ pub struct Status {
     upstreams: Vec<UpstreamStatus>,
     /// The routes, in the order of the file.
     routes: Vec<RouteStatus>,
+    /// The pens of the modules that are handed over, in the order of the file.
+    pens: Vec<PenStatus>,
     /// The shadow.
     shadow: ShadowStatus,
     /// `ready`, or `waiting` until the state database has been opened and brought up to date.
@@ -145,6 +148,7 @@ pub fn status(state: &State, audit_waiting: usize) -> Status {
         routes: (0..config.routes.len())
             .map(|index| route(state, &snapshot, index))
             .collect(),
+        pens: snapshot.pens().map(|pen| PenStatus::of(pen)).collect(),
         shadow: ShadowStatus { waiting, bytes },
         state_database: if state.has_database() { "ready" } else { "waiting" },
         audit_waiting,

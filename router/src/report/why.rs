@@ -11,9 +11,10 @@ use http02::Uri;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::choose::{Asked, Decision, Overruled, Rule, choose};
+use crate::choose::{Asked, Decision, Overruled, Refusal, Rule, choose};
 use crate::client;
 use crate::snapshot::Snapshot;
+use crate::table::is_safe;
 
 /// The decision about one request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -94,7 +95,10 @@ pub fn why(snapshot: &Snapshot, question: &Question<'_>) -> Why {
     match choose(snapshot, &asked) {
         Ok(decision) => decided(snapshot, &asked, &decision, blank),
         Err(refusal) => Why {
-            status: Some(400),
+            status: Some(match refusal {
+                Refusal::Reserved => 404,
+                Refusal::Ambiguous(_) | Refusal::Broken(_) => 400,
+            }),
             why: refusal.why(),
             detail: refusal.to_string(),
             ..blank
@@ -138,15 +142,33 @@ fn rule(snapshot: &Snapshot, decision: &Decision, asked: &Asked<'_>) -> String {
                 "the client has written at {position}, which the other side is not known to have"
             );
         }
+        Some(Overruled::Ahead(position)) => {
+            return format!(
+                "the client has written at {position}, and this router does not know of that epoch: both sides are asked first"
+            );
+        }
         Some(Overruled::Holder(epoch)) => {
             return format!(
-                "who may write is told by the pen, whatever the mode: this side has it in epoch {epoch}"
+                "who may write is told by the pen, whatever the file says: this side has it in epoch {epoch}"
             );
         }
         Some(Overruled::NotFollowing) => {
             return "the other side does not follow the holder of the data yet, so it cannot answer"
                 .to_owned();
         }
+    }
+    if let Some(pen) = snapshot.pen(route.module).filter(|_| !is_safe(asked.method)) {
+        return match pen.holder() {
+            Some(_) => format!(
+                "mode {}, and the pen says the same: this side has it in epoch {}",
+                route.mode,
+                pen.epoch()
+            ),
+            None => format!(
+                "mode {}, to begin with: who may write is told by the pen, and no side has been asked for it",
+                route.mode
+            ),
+        };
     }
     match &decision.rule {
         Rule::Canary {
@@ -177,6 +199,7 @@ impl fmt::Display for Why {
         let mut line = |label: &str, value: &str| write!(f, "\n  {label:<13}{value}");
         let served_by = match (&self.address, self.status) {
             (Some(address), _) => format!("{} at http://{address}", self.served_by),
+            (None, Some(404)) => "the router itself: 404 Not Found".to_owned(),
             (None, status) => format!("the router itself: {} Bad Request", status.unwrap_or(400)),
         };
         line("served by", &served_by)?;

@@ -5,6 +5,7 @@ pub(crate) mod collector;
 pub(crate) mod pair;
 pub(crate) mod router;
 pub(crate) mod secure;
+pub(crate) mod sides;
 pub(crate) mod upstream;
 
 pub(crate) use client::Client;
