@@ -122,6 +122,7 @@ impl Kind {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "a table reads best whole")]
     fn parts(self) -> (&'static str, &'static str, StatusCode) {
         match self {
             Self::AmbiguousPath => (

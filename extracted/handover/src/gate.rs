@@ -78,6 +78,11 @@ impl Gate {
     {
         let names = Arc::clone(&self.names);
         let written = self.db.write(move |conn| {
+            // The triggers would refuse a change, but not an answer for which nothing is changed: a name that is taken, a version that has
+            // moved, a price that is so already. So the pen is looked at first, and kept here until the transaction ends.
+            if let Some(pen) = pen::read_for_write(conn, &names)?.filter(|pen| !pen.is_here()) {
+                return Err(NotHere(Box::new(pen)).into());
+            }
             let value = work(conn)?;
             let position = pen::position(conn, &names)?;
             Ok::<_, E>(Written { value, position })

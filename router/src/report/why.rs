@@ -129,33 +129,32 @@ fn decided(snapshot: &Snapshot, asked: &Asked<'_>, decision: &Decision, blank: W
     }
 }
 
+/// What overruled the mode, in words.
+fn overruled(by: Overruled) -> String {
+    match by {
+        Overruled::Tester(side) => format!("the tester's header asks for the {side}"),
+        Overruled::Behind(position) => {
+            format!("the client has written at {position}, which the other side is not known to have")
+        }
+        Overruled::Ahead(position) => format!(
+            "the client has written at {position}, and this router does not know of that epoch: both sides are asked first"
+        ),
+        Overruled::Holder(epoch) => format!(
+            "who may write is told by the pen, whatever the file says: this side has it in epoch {epoch}"
+        ),
+        Overruled::NotFollowing => {
+            "the other side does not follow the holder of the data yet, so it cannot answer".to_owned()
+        }
+    }
+}
+
 fn rule(snapshot: &Snapshot, decision: &Decision, asked: &Asked<'_>) -> String {
     let Some(index) = decision.route else {
         return "unmatched".to_owned();
     };
     let route = &snapshot.config.routes[index];
-    match decision.overruled {
-        None => {}
-        Some(Overruled::Tester(side)) => return format!("the tester's header asks for the {side}"),
-        Some(Overruled::Behind(position)) => {
-            return format!(
-                "the client has written at {position}, which the other side is not known to have"
-            );
-        }
-        Some(Overruled::Ahead(position)) => {
-            return format!(
-                "the client has written at {position}, and this router does not know of that epoch: both sides are asked first"
-            );
-        }
-        Some(Overruled::Holder(epoch)) => {
-            return format!(
-                "who may write is told by the pen, whatever the file says: this side has it in epoch {epoch}"
-            );
-        }
-        Some(Overruled::NotFollowing) => {
-            return "the other side does not follow the holder of the data yet, so it cannot answer"
-                .to_owned();
-        }
+    if let Some(told) = decision.overruled.map(overruled) {
+        return told;
     }
     if let Some(pen) = snapshot.pen(route.module).filter(|_| !is_safe(asked.method)) {
         return match pen.holder() {

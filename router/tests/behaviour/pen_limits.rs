@@ -36,12 +36,8 @@ async fn no_more_writes_wait_than_may_and_those_that_wait_go_on() {
     let mut late = router.connect().await;
     let refused = write(&mut late, "late").await;
     assert_eq!((refused.status, refused.problem().as_str()), (503, HANDED_OVER));
-    assert!(
-        refused
-            .header("retry-after")
-            .is_some_and(|wait| wait.parse() >= Ok(1)),
-        "{refused:?}"
-    );
+    let wait: u32 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!(wait >= 1, "{refused:?}");
     tell(&router, "release", "{}").await;
     for client in &mut waiting {
         assert_eq!(client.answer().await.status, 200);

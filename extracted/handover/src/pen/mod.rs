@@ -87,6 +87,18 @@ pub(crate) fn read(conn: &mut Conn, names: &Names) -> Result<Option<Pen>, db::Er
     Ok(stored.map(|stored| stored.pen(names)))
 }
 
+/// The pen's row; nobody fences it until this transaction ends. On SQLite a write transaction is that lock already.
+pub(crate) fn read_for_write(conn: &mut Conn, names: &Names) -> Result<Option<Pen>, db::Error> {
+    let share = if matches!(conn, Conn::Postgres(_)) {
+        " FOR SHARE"
+    } else {
+        ""
+    };
+    let query = format!("SELECT {COLUMNS} FROM {}{share}", names.pen);
+    let stored: Option<Stored> = diesel::sql_query(query).get_result(conn).optional()?;
+    Ok(stored.map(|stored| stored.pen(names)))
+}
+
 /// The pen's row, which nobody else moves until this transaction ends. On SQLite a write transaction is that lock.
 fn lock(conn: &mut Conn, names: &Names) -> Result<Pen, Error> {
     let update = if matches!(conn, Conn::Postgres(_)) {
