@@ -112,17 +112,24 @@ impl Remote {
         self.send(request.header(ACTOR, actor).json(body).timeout(patience))
     }
 
-    /// Wishes for something whose outcome nobody waits for; it is sent while other questions are asked.
+    /// Wishes for something whose outcome nobody waits for; it is sent while other questions are asked, but after the wish before
+    /// it, so that a journal has its entries in order. A router that took too long over one is not sent the next.
     pub(super) fn post_beside(
         &self,
+        before: Option<tokio::task::JoinHandle<bool>>,
         segments: &[&str],
         body: &impl Serialize,
         actor: &str,
-    ) -> tokio::task::JoinHandle<()> {
+    ) -> tokio::task::JoinHandle<bool> {
         let request = self.request(Method::POST, segments, &[]);
         let request = request.header(ACTOR, actor).json(body).timeout(PATIENCE);
         self.runtime.spawn(async move {
-            let _unheard = request.send().await;
+            if let Some(before) = before
+                && !before.await.unwrap_or(true)
+            {
+                return false;
+            }
+            !request.send().await.is_err_and(|error| error.is_timeout())
         })
     }
 

@@ -109,7 +109,7 @@ impl Handover {
             quiet: self.json,
             told: Vec::new(),
             began: None,
-            journal: Vec::new(),
+            journal: None,
         }
     }
 

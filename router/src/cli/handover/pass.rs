@@ -34,7 +34,8 @@ pub(super) struct Pass<'r> {
     pub(super) quiet: bool,
     pub(super) told: Vec<Value>,
     pub(super) began: Option<Instant>,
-    pub(super) journal: Vec<JoinHandle<()>>,
+    /// The entry of the journal that was written last, which waits for those before it.
+    pub(super) journal: Option<JoinHandle<bool>>,
 }
 
 impl Pass<'_> {
@@ -47,15 +48,16 @@ impl Pass<'_> {
         let entry = json!({ "pass": self.id, "step": step, "detail": detail });
         // The journal explains; what is true stands in the sides. Nothing waits for it while writes wait, and a router that is away must
         // not stop a pass half-way.
+        let before = self.journal.take();
         let written = self
             .remote
-            .post_beside(&["modules", self.module, "journal"], &entry, &actor());
-        self.journal.push(written);
+            .post_beside(before, &["modules", self.module, "journal"], &entry, &actor());
+        self.journal = Some(written);
     }
 
     /// Waits until the journal has everything.
     pub(super) fn close_journal(&mut self) {
-        for written in std::mem::take(&mut self.journal) {
+        if let Some(written) = self.journal.take() {
             let _ = self.remote.runtime.block_on(written);
         }
     }
