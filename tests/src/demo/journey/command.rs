@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use anyhow::Context;
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 
 use super::view::View;
 use crate::demo::shop::Shop;
@@ -22,13 +22,25 @@ pub(super) async fn run(shop: &Shop, view: &View, arguments: &[&str]) -> anyhow:
         .kill_on_drop(true)
         .spawn()
         .with_context(|| typed.clone())?;
-    // Steps come on standard error, results on standard output.
+    // Steps come on standard error as they are taken; the result, on standard output, is shown after the last of them.
     let (out, errors) = (child.stdout.take(), child.stderr.take());
-    let (out, errors) = tokio::join!(pass_on(out, view), pass_on(errors, view));
-    out.and(errors)?;
+    let (result, steps) = tokio::join!(read(out), pass_on(errors, view));
+    steps?;
+    for line in result?.lines() {
+        view.tell(&format!("  {line}"));
+    }
     let status = child.wait().await?;
     anyhow::ensure!(status.success(), "`{typed}` ended with {status}; it has said why");
     Ok(())
+}
+
+/// All of it.
+async fn read(from: Option<impl AsyncRead + Unpin>) -> anyhow::Result<String> {
+    let mut text = String::new();
+    if let Some(mut from) = from {
+        from.read_to_string(&mut text).await?;
+    }
+    Ok(text)
 }
 
 /// Shows each line. A step begins with its name: `  fence      monolith lets nobody write, at 1-4711`.
