@@ -65,6 +65,14 @@ impl Drop for Group {
 pub fn build() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
     cargo.current_dir(env!("CARGO_MANIFEST_DIR")).arg("build");
+    // What the cargo that runs us says of this package is no affair of those that are built: build scripts look at these variables, and
+    // would build ring, and all that stands on it, anew each time that they come or go.
+    let of_this_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(of_this_package) {
+            cargo.env_remove(name);
+        }
+    }
     for (package, name) in PROGRAMS {
         cargo.args(["--package", package, "--bin", name]);
     }
