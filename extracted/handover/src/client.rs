@@ -124,6 +124,16 @@ impl Side {
         self.get("changes", &query, wait).await
     }
 
+    /// What changed after a cursor that this follower has not committed: nothing is acknowledged by asking.
+    pub async fn peek(&self, after: &str, limit: usize) -> Result<Changes, Error> {
+        let query = [
+            ("limit", limit.to_string()),
+            ("after", after.to_owned()),
+            ("peek", "true".to_owned()),
+        ];
+        self.get("changes", &query, Duration::ZERO).await
+    }
+
     /// Rows of a table after a key.
     pub async fn snapshot(&self, table: &str, after: Option<&Key>, limit: usize) -> Result<Snapshot, Error> {
         let mut query = vec![("table", table.to_owned()), ("limit", limit.to_string())];

@@ -6,6 +6,7 @@
 mod follows;
 mod guards;
 mod moves;
+mod questions;
 mod sides;
 
 use banyan_tests::till::Database;
@@ -68,7 +69,7 @@ const WORKS: &[(&str, Work)] = &[
     ("late_and_repeated_commands_change_nothing", moves::repeated),
     (
         "malformed_questions_are_told_what_is_wrong_and_strangers_nothing",
-        moves::malformed,
+        questions::malformed,
     ),
 ];
 

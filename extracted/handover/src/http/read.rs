@@ -136,6 +136,8 @@ struct ChangesQuery {
     after: Option<String>,
     limit: Option<usize>,
     wait: Option<u64>,
+    #[serde(default)]
+    peek: bool,
 }
 
 async fn changes(Asked(link): Asked, Query(query): Query<ChangesQuery>) -> Result<Json<Changes>, Error> {
@@ -148,7 +150,7 @@ async fn changes(Asked(link): Asked, Query(query): Query<ChangesQuery>) -> Resul
     loop {
         // Registered before the look, or a change between the two would be slept through.
         let changed = link.changed.notified();
-        let answer = look(&link, after.clone(), limit).await?;
+        let answer = look(&link, after.clone(), limit, query.peek).await?;
         let has_news =
             !answer.changes.is_empty() || answer.more || known.as_ref().is_some_and(|pen| *pen != answer.pen);
         // What is granted is told at once: the follower may not have seen it.
@@ -165,8 +167,8 @@ async fn changes(Asked(link): Asked, Query(query): Query<ChangesQuery>) -> Resul
     }
 }
 
-/// One look at the feed. The cursor is also the follower's acknowledgement.
-async fn look(link: &Arc<Link>, after: String, limit: usize) -> Result<Changes, Error> {
+/// One look at the feed. The cursor is also the follower's acknowledgement, unless it only peeks.
+async fn look(link: &Arc<Link>, after: String, limit: usize, peek: bool) -> Result<Changes, Error> {
     let told = Arc::clone(link);
     let cursor = after.clone();
     let read = move |conn: &mut _| {
@@ -177,7 +179,9 @@ async fn look(link: &Arc<Link>, after: String, limit: usize) -> Result<Changes, 
         })
     };
     let answer = link.db.read(read).await?;
-    link.acknowledge(link.peer.name(), &after);
+    if !peek {
+        link.acknowledge(link.peer.name(), &after);
+    }
     Ok(answer)
 }
 
