@@ -185,8 +185,9 @@ impl Operator {
 
     /// When the route was last switched, and how; from the audit log.
     pub async fn last_switch(&self, route: &str) -> Result<Option<Entry>, Refusal> {
-        // What the log does not have yet may be just what is asked for.
-        if self.switcher.waiting() > 0 {
+        // What the log does not have yet may be just what is asked for. After a reload, or a step of a hand-over, that is a matter of
+        // moments; only a database that cannot be written keeps it waiting.
+        if !self.switcher.written(PATIENCE).await {
             return Err(Refusal::Evidence("the audit log waits to be written".to_owned()));
         }
         let ledger = self.ledger().await?;
