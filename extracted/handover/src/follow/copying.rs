@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::apply;
-use super::parking::is_misfit;
+use super::parking::{TRIES, is_misfit};
 use super::record::Follow;
 use super::worker::Worker;
 use crate::row::Key;

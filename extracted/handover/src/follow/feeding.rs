@@ -2,7 +2,6 @@
 //!
 //! For [`super::worker`].
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 
 use super::copying::Ahead;
-use super::record::{self, Follow};
+use super::record;
 use crate::link::Link;
 use crate::wire::{Abort, Pen, Phase, State};
 use crate::{Error, feed, pen};
