@@ -85,7 +85,6 @@ pub(super) async fn what_is_known(
 #[post("/modules/{module}/hold")]
 pub(super) async fn hold(
     state: web::Data<State>,
-    operator: web::Data<Operator>,
     module: web::Path<String>,
     request: HttpRequest,
     Json(Hold { ms, reason }): Json<Hold>,
@@ -107,7 +106,7 @@ pub(super) async fn hold(
         pen.module,
         because(&reason)
     );
-    note_beside(&state, operator, actor(&request), told);
+    tell(&state, &actor(&request), &told);
     Ok(HttpResponse::Ok().json(PenStatus::of(&pen)))
 }
 
@@ -123,7 +122,6 @@ pub(super) async fn hold(
 #[post("/modules/{module}/release")]
 pub(super) async fn release(
     state: web::Data<State>,
-    operator: web::Data<Operator>,
     module: web::Path<String>,
     request: HttpRequest,
     Json(Release { reason }): Json<Release>,
@@ -132,7 +130,7 @@ pub(super) async fn release(
     pen.release_writes();
     tracing::info!(module = pen.module, reason, "writes go on");
     let told = format!("{}: writes go on{}", pen.module, because(&reason));
-    note_beside(&state, operator, actor(&request), told);
+    tell(&state, &actor(&request), &told);
     Ok(HttpResponse::Ok().json(PenStatus::of(&pen)))
 }
 
@@ -167,13 +165,7 @@ pub(super) async fn journal(
     Ok(HttpResponse::Ok().json(PenStatus::of(&pen)))
 }
 
-/// Writes into the audit log what was done, while nobody waits for that: writes do.
-fn note_beside(state: &State, operator: web::Data<Operator>, actor: String, told: String) {
-    tell(state, &actor, &told);
-    let operator = operator.into_inner();
-    tokio::spawn(async move { operator.switcher().note_handover(&actor, told).await });
-}
-
+/// An event. The audit log gets the steps of a pass, of which holding and releasing are two, from whoever makes it.
 fn tell(state: &State, actor: &str, told: &str) {
     let about = About {
         actor: Some(actor.to_owned()),
