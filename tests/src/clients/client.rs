@@ -145,6 +145,8 @@ impl Client {
                 // It stayed of an earlier round; a life of its own begins with its deletion.
                 (StatusCode::CONFLICT, ..) if answer.body["type"] == "urn:banyan:problem:sku-taken" => {
                     self.delete(sku).await;
+                    self.seen.own.retain(|(known, _)| known != sku);
+                    self.seen.own.push((sku.to_owned(), None));
                     return None;
                 }
                 _ => {
