@@ -50,7 +50,11 @@ impl Pen {
     /// Lets writes wait for a while, since a coordinator says that the pen is about to move.
     pub fn hold_writes(&self, time: Duration) {
         let mut learned = self.lock();
-        learned.held_in = self.epoch();
+        // The first epoch that is heard of is no move of the pen, and must not end a hold that came before it.
+        learned.held_in = match self.epoch() {
+            0 => u64::MAX,
+            known => known,
+        };
         learned.held_until = now() + millis(time);
         self.settle(&learned);
     }

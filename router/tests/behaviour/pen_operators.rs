@@ -49,7 +49,10 @@ async fn the_pen_and_both_sides_are_shown_as_they_answered() {
     })
     .await;
     let said = router.command(&["status"]).await;
-    let line = said.out.lines().find(|line| line.starts_with("catalog  service"));
+    let line = said
+        .out
+        .lines()
+        .find(|line| line.trim_start().starts_with("catalog  service"));
     let line = line.unwrap_or_else(|| panic!("no line for the pen in\n{}", said.out));
     assert!(
         line.contains("following, 0.2 s behind") && line.contains("go on"),
