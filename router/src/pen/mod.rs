@@ -1,6 +1,6 @@
 //! Who may write a module that is handed over, as far as this router knows.
 //!
-//! For the choice, which sends writes to the holder whatever the file says; for [`write`], which lets them wait while the pen moves and
+//! For the choice, which sends writes to the holder whatever the file says; for [`mod@write`], which lets them wait while the pen moves and
 //! sends a refused one to the holder; and for operators. What is known comes from both sides' status ([`watch`]) and from their
 //! refusals. It is knowledge about something that others decide: a router that has slept for an hour sends writes to a side that
 //! refuses them, and learns from that.
