@@ -220,12 +220,10 @@ fn warn(lines: &[String]) {
     clippy::print_stderr,
     reason = "the one place where the command line tells why it failed"
 )]
-fn complain(error: &dyn std::error::Error) -> ExitCode {
+fn complain(error: &(dyn std::error::Error + 'static)) -> ExitCode {
     eprintln!("monolith: {error}");
-    let mut source = error.source();
-    while let Some(cause) = source {
+    for cause in chassis::error::causes(error).skip(1) {
         eprintln!("  because: {cause}");
-        source = cause.source();
     }
     ExitCode::FAILURE
 }

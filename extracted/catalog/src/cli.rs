@@ -160,10 +160,8 @@ fn print(text: &str) -> Result<(), Failed> {
 )]
 fn complain(error: &(dyn std::error::Error + 'static)) -> ExitCode {
     eprintln!("catalog: {error}");
-    let mut source = error.source();
-    while let Some(cause) = source {
+    for cause in chassis::error::causes(error).skip(1) {
         eprintln!("  because: {cause}");
-        source = cause.source();
     }
     match error.downcast_ref::<load::Error>() {
         Some(error) if error.is_the_source() => ExitCode::from(3),

@@ -13,6 +13,7 @@ pub mod client;
 pub mod config;
 pub mod context;
 pub mod db;
+pub mod error;
 pub mod extract;
 pub mod health;
 pub mod page;

@@ -11,6 +11,8 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::error::chain;
+
 /// The media type of a problem (RFC 9457, section 3).
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
@@ -132,7 +134,7 @@ impl Problem {
 
     /// 500. Logs `cause` with all its sources; the client learns only that it happened.
     pub fn internal(cause: &(dyn std::error::Error + 'static)) -> Self {
-        tracing::error!(error = %Chain(cause), "request failed");
+        tracing::error!(error = chain(cause), "request failed");
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal",
@@ -197,20 +199,5 @@ impl ResponseError for Problem {
             // Strings and integers always serialise; an empty body would still carry the status.
             serde_json::to_vec(self).unwrap_or_default(),
         )
-    }
-}
-
-/// An error with its sources on one line.
-struct Chain<'a>(&'a (dyn std::error::Error + 'static));
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut source = self.0.source();
-        while let Some(cause) = source {
-            write!(f, ": {cause}")?;
-            source = cause.source();
-        }
-        Ok(())
     }
 }

@@ -80,11 +80,18 @@ impl Gate {
         let written = self.db.write(move |conn| {
             // The triggers would refuse a change, but not an answer for which nothing is changed: a name that is taken, a version that has
             // moved, a price that is so already. So the pen is looked at first, and kept here until the transaction ends.
-            if let Some(pen) = pen::read_for_write(conn, &names)?.filter(|pen| !pen.is_here()) {
-                return Err(NotHere(Box::new(pen)).into());
+            let pen = pen::read_for_write(conn, &names)?;
+            if let Some(pen) = pen.as_ref().filter(|pen| !pen.is_here()) {
+                return Err(NotHere(Box::new(pen.clone())).into());
             }
             let value = work(conn)?;
-            let position = pen::position(conn, &names)?;
+            let position = match pen {
+                Some(Pen { epoch, .. }) => Some(Position {
+                    epoch,
+                    number: pen::number_of_write(conn, &names)?,
+                }),
+                None => None,
+            };
             Ok::<_, E>(Written { value, position })
         });
         match written.await {

@@ -32,6 +32,7 @@ mod feed;
 mod follow;
 mod names;
 mod pen;
+mod sql;
 mod start;
 mod verify;
 

@@ -13,7 +13,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use crate::client::Side;
 use crate::feed::{Keep, followers};
 use crate::follow::record::{self, Follow};
-use crate::follow::{Worker, commands};
+use crate::follow::{self, Worker, commands};
 use crate::gate::{Gate, Standing};
 use crate::settings::{PeerSettings, Settings};
 use crate::store::Store;
@@ -150,8 +150,10 @@ impl Link {
     }
 
     pub(crate) async fn copy(&self, command: Copy) -> Result<Pen, Error> {
-        if command.again || self.both().await?.1.is_none() {
-            // Those who read are told first: with the commit the rows may be gone.
+        let (pen, follow) = self.both().await?;
+        if !pen.is_here() && (command.again || follow.is_none()) {
+            // Those who read are told first: with the commit the rows may be gone. If this side takes the pen before that, the
+            // command is refused and what is told here is taken back below.
             self.standing.send_replace(Standing {
                 phase: Some(Phase::Copying),
                 reached: None,
@@ -182,11 +184,7 @@ impl Link {
     }
 
     pub(crate) async fn seal(&self, command: Seal) -> Result<Pen, Error> {
-        let (names, peer) = (Arc::clone(&self.names), self.peer.name().to_owned());
-        let pen = self
-            .db
-            .write(move |conn| commands::seal(conn, &names, &peer, &command))
-            .await;
+        let pen = follow::seal(self, command).await;
         self.moved(pen)
     }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use chassis::error::innermost;
 use clap::Args;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use serde::Serialize;
@@ -187,16 +188,12 @@ impl Remote {
     }
 
     pub(super) fn unreachable(&self, error: &reqwest::Error) -> Failure {
-        let mut cause: &dyn std::error::Error = error;
-        while let Some(source) = cause.source() {
-            cause = source;
-        }
         Failure::Unreachable {
             address: self.base.origin().ascii_serialization(),
             why: if error.is_timeout() {
                 "no answer in time".to_owned()
             } else {
-                cause.to_string()
+                innermost(error)
             },
             file: self.file.clone(),
         }

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use chassis::error::innermost;
 use clap::Args;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
@@ -196,15 +197,6 @@ async fn send(request: reqwest::Request, patience: Duration) -> Result<Answer, S
         headers: answer.headers().clone(),
         body: answer.bytes().await.map_err(|error| innermost(&error))?.to_vec(),
     })
-}
-
-/// The cause at the bottom, such as `Connection refused`: the layers above only say that a request failed.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }
 
 /// Path and query of a URL, as they go over the wire.

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use chassis::error::chain;
 use chrono::DateTime;
 
 use super::steps::Step;
@@ -23,7 +24,6 @@ use crate::snapshot::Snapshot;
 use crate::state::State;
 use crate::switch::audit::{Action, Entry, Filter, Ledger, Planned};
 use crate::switch::file::{FileError, sha256};
-use crate::switch::late::chain;
 use crate::switch::perform::{Switched, Switcher};
 use crate::switch::plan::{SwitchError, SwitchRequest, plan};
 

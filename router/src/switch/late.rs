@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use chassis::error::chain;
 use chrono::NaiveDateTime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -163,15 +164,4 @@ impl Late {
         let noted = ledger.note(planned, untold.at, untold.outcome, &untold.detail);
         noted.await.map(drop)
     }
-}
-
-/// An error with its causes, in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text += &format!(": {next}");
-        cause = next.source();
-    }
-    text
 }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::db::Db;
+use chassis::error::chain;
 use chassis::time::now;
 use tokio::sync::{Mutex, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -21,7 +22,7 @@ use tokio::time::timeout;
 
 use super::audit::{Action, Error, Ledger, Outcome, Planned};
 use super::file::Turn;
-use super::late::{Intent, Late, Untold, chain};
+use super::late::{Intent, Late, Untold};
 use super::plan::{Known, Plan, SwitchError, SwitchRequest, plan};
 use crate::config::{Config, Refused};
 

@@ -20,10 +20,11 @@
 //! recovery takes the turn to look. Only where the database took too long for an outcome may it find one open that is
 //! about to be written ([`super::late`]); then it says `recovered: done`, which is so, and the later outcome is not written.
 
+use chassis::error::chain;
+
 use super::audit::whereabouts::Open;
 use super::audit::{Error, Outcome, Planned};
 use super::file::{FileError, Turn, sha256};
-use super::late::chain;
 use super::perform::{Course, Inner, blocking, fact};
 use super::plan::SwitchError;
 use crate::config::read_plain;

@@ -5,8 +5,11 @@
 
 mod follows;
 mod guards;
+mod limits;
 mod moves;
 mod questions;
+mod races;
+mod seals;
 mod sides;
 
 use banyan_tests::till::Database;
@@ -19,7 +22,13 @@ fn main() -> std::process::ExitCode {
     let mut trials = Vec::new();
     for database in Database::both() {
         for (name, work) in WORKS {
-            trials.push(trial(name, &database, *work));
+            trials.push(trial(name, &database, *work, 0));
+        }
+        let name = "every_copy_keeps_to_its_rate";
+        trials.push(trial(name, &database, limits::throttled, limits::RATE));
+        if matches!(database, Database::Postgres(_)) {
+            let name = "a_move_comes_through_beside_a_stream_of_writers";
+            trials.push(trial(name, &database, races::moves_beside_writers, 0));
         }
     }
     libtest_mimic::run(&args, trials).exit_code()
@@ -68,16 +77,26 @@ const WORKS: &[(&str, Work)] = &[
     ("a_fence_that_expires_is_taken_back_by_its_holder", moves::expiry),
     ("late_and_repeated_commands_change_nothing", moves::repeated),
     (
+        "a_copy_that_meets_an_acceptance_does_nothing",
+        races::copy_and_acceptance,
+    ),
+    ("a_seal_ends_the_link_at_the_holder_first", seals::ends_the_link),
+    (
+        "a_seal_that_was_broken_off_leaves_a_link_that_can_be_taken_up",
+        seals::broken_off,
+    ),
+    ("a_feed_that_nobody_needs_goes_at_once", limits::pruned),
+    (
         "malformed_questions_are_told_what_is_wrong_and_strangers_nothing",
         questions::malformed,
     ),
 ];
 
-fn trial(name: &str, database: &Database, work: Work) -> Trial {
+fn trial(name: &str, database: &Database, work: Work, copy_rows_per_s: u32) -> Trial {
     let (named, ignored) = (format!("{}::{name}", database.name()), !database.is_there());
     let database = database.clone();
     let run = move || {
-        let pair = Pair::open(&database)?;
+        let pair = Pair::open(&database, copy_rows_per_s)?;
         work(&pair).map_err(|error| Failed::from(format!("{error:#}")))
     };
     Trial::test(named, run).with_ignored_flag(ignored)

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::sides::{End, Pair};
 
-fn fence(pass: Uuid, epoch: u64, to: &str, expires_ms: u64) -> Fence {
+pub(crate) fn fence(pass: Uuid, epoch: u64, to: &str, expires_ms: u64) -> Fence {
     Fence {
         pass,
         epoch,
@@ -22,7 +22,7 @@ fn fence(pass: Uuid, epoch: u64, to: &str, expires_ms: u64) -> Fence {
 }
 
 /// The follower's word that it has come to the end of a feed.
-fn proof(pair: &Pair, follower: &Side, fenced: &Pen) -> anyhow::Result<Proof> {
+pub(crate) fn proof(pair: &Pair, follower: &Side, fenced: &Pen) -> anyhow::Result<Proof> {
     let until = fenced.position.context("a fence says where")?;
     pair.until("the follower has everything", || {
         let status = pair.ask(follower.status_at(until, Duration::from_secs(1)))?;
@@ -36,7 +36,7 @@ fn proof(pair: &Pair, follower: &Side, fenced: &Pen) -> anyhow::Result<Proof> {
 }
 
 /// A whole pass; the pen of the new holder.
-fn pass(pair: &Pair, from: &Side, to: &Side) -> anyhow::Result<Pen> {
+pub(crate) fn pass(pair: &Pair, from: &Side, to: &Side) -> anyhow::Result<Pen> {
     let (pass, before) = (Uuid::new_v4(), pair.ask(from.status())?.pen);
     let fenced = pair.ask(from.fence(&fence(pass, before.epoch, to.name(), 20_000)))?;
     let proof = proof(pair, to, &fenced)?;

@@ -50,16 +50,28 @@ pub(crate) fn malformed(pair: &Pair) -> anyhow::Result<()> {
             "{path}: {answered} {body}"
         );
     }
-    let post = client
-        .post(format!("{base}/things/fence"))
-        .bearer_auth(&pair.token);
-    let answer = pair.runtime.block_on(async {
-        let answer = post
-            .json(&serde_json::json!({ "pass": Uuid::new_v4(), "colour": "red" }))
-            .send()
-            .await?;
-        Ok::<_, anyhow::Error>((answer.status().as_u16(), answer.text().await?))
-    })?;
-    ensure!(answer.0 == 400 && answer.1.contains("colour"), "{answer:?}");
+    bodies(pair, &client, &base)
+}
+
+/// A member that nobody knows, in a short body and in one that is just within the limit; and a body beyond it.
+fn bodies(pair: &Pair, client: &reqwest::Client, base: &str) -> anyhow::Result<()> {
+    for (length, told) in [
+        (0, "colour"),
+        (1_000_000, "colour"),
+        (2 << 20, "1048576 bytes at the most"),
+    ] {
+        let body = serde_json::json!({ "pass": Uuid::new_v4(), "colour": "r".repeat(length) });
+        let post = client
+            .post(format!("{base}/things/fence"))
+            .bearer_auth(&pair.token);
+        let answer = pair.runtime.block_on(async {
+            let answer = post.json(&body).send().await?;
+            Ok::<_, anyhow::Error>((answer.status().as_u16(), answer.text().await?))
+        })?;
+        ensure!(
+            answer.0 == 400 && answer.1.contains("malformed") && answer.1.contains(told),
+            "{length}: {answer:?}"
+        );
+    }
     Ok(())
 }

@@ -129,7 +129,7 @@ pub(crate) struct End {
     pub(crate) db: Db,
     pub(crate) gate: Gate,
     pub(crate) side: Side,
-    _data: Created,
+    data: Created,
 }
 
 /// Both. The task of each link runs as long as this does.
@@ -147,7 +147,7 @@ pub(crate) struct Pair {
 
 impl Pair {
     /// Both sides with tables and triggers, and no pen yet: [`Pair::link`] installs it.
-    pub(crate) fn open(database: &Database) -> anyhow::Result<Self> {
+    pub(crate) fn open(database: &Database, copy_rows_per_s: u32) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let ports = [free_port()?, free_port()?];
         let token_file = folder.path().join("token");
@@ -161,13 +161,17 @@ impl Pair {
                 gate: Gate::new(db.clone(), MODULE),
                 db,
                 side,
-                _data: data,
+                data,
             })
         };
         let (monolith, service) = (end("monolith", ports[0])?, end("things", ports[1])?);
         let (stop, _) = tokio::sync::watch::channel(Stage::Waiting);
-        let settings = [(&monolith, "things", 0), (&service, "monolith", 1)]
-            .map(|(end, peer, n)| (end.gate.clone(), settings(peer, ports, n, &token_file)));
+        let settings = [(&monolith, "things", 0), (&service, "monolith", 1)].map(|(end, peer, n)| {
+            (
+                end.gate.clone(),
+                settings(peer, ports, n, &token_file, copy_rows_per_s),
+            )
+        });
         let mut stopped = stop.subscribe();
         let servers = std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
@@ -293,6 +297,11 @@ impl Drop for Pair {
 }
 
 impl End {
+    /// The database, as other connections know it.
+    pub(crate) fn url(&self) -> &str {
+        self.data.url()
+    }
+
     /// Writes through the gate, on a runtime of this thread's.
     pub(crate) fn write(&self, pair: &Pair, sql: &str) -> Result<Written<usize>, Error> {
         let sql = sql.to_owned();
@@ -361,7 +370,13 @@ fn install(db: &Db) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn settings(peer: &str, ports: [u16; 2], n: usize, token_file: &std::path::Path) -> Settings {
+fn settings(
+    peer: &str,
+    ports: [u16; 2],
+    n: usize,
+    token_file: &std::path::Path,
+    copy_rows_per_s: u32,
+) -> Settings {
     let side = if n == 0 { "monolith" } else { "things" };
     Settings {
         listen: format!("127.0.0.1:{}", ports[n]),
@@ -376,6 +391,6 @@ fn settings(peer: &str, ports: [u16; 2], n: usize, token_file: &std::path::Path)
         )]),
         keep_days: 7,
         keep_changes: 10_000_000,
-        copy_rows_per_s: 0,
+        copy_rows_per_s,
     }
 }

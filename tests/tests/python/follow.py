@@ -253,14 +253,28 @@ def rehearse(_asked):
 
 
 def seal(asked):
+    """The holder first, then the follower, which stands still only once the holder has forgotten it."""
     with writing() as db:
-        pen, follow = pen_of(db), follow_of(db)
-        if pen["state"] != "held" or pen["epoch"] != asked["epoch"]:
-            raise lost(pen, f"a seal in epoch {asked['epoch']}")
+        pen = pen_of(db)
         if pen["holder"] == SIDE:
+            if pen["state"] != "held" or pen["epoch"] != asked["epoch"]:
+                raise lost(pen, f"a seal in epoch {asked['epoch']}")
             db.execute("DELETE FROM followers_catalog WHERE side = ?", [PEER])
-        elif follow is None:
-            raise Problem(422, "not-ready", "this side follows nobody")
-        else:
-            db.execute("UPDATE follow_catalog SET phase = 'sealed'")
-        return pen
+            return pen
+    for _ in range(10):
+        with reading() as db:
+            pen, was = pen_of(db), follow_of(db)
+        if pen["holder"] == SIDE or pen["state"] != "held":
+            raise lost(pen, "a seal of a follower")
+        if was is None or not was["cursor"]:
+            raise Problem(422, "not-ready", "this side does not follow")
+        if was["phase"] == "sealed":
+            return pen
+        theirs = ask("status")
+        holds = theirs["pen"]["holder"] == PEER and theirs["pen"]["state"] == "held" and theirs["pen"]["epoch"] == asked["epoch"]
+        if not holds or any(known["side"] == SIDE for known in theirs["feed"]["followers"]):
+            raise Problem(422, "not-ready", "the holder comes first")
+        with writing() as db:
+            if step_to(db, was, phase="sealed"):
+                return pen
+    raise Problem(422, "not-ready", "this side still applies what it had asked for; ask again")

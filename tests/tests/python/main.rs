@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use handover::wire::{Fence, State};
+use handover::wire::{Fence, Phase, Seal, State};
 use libtest_mimic::{Arguments, Failed, Trial};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
@@ -55,6 +55,10 @@ const WORKS: &[(&str, Work)] = &[
     (
         "an_altered_row_of_a_shop_in_python_is_named_and_mended",
         altered_row,
+    ),
+    (
+        "a_shop_in_python_is_sealed_also_when_the_first_attempt_broke_off",
+        sealed,
     ),
 ];
 
@@ -251,5 +255,39 @@ fn altered_row(world: &mut World) -> anyhow::Result<()> {
         ensure!(said.code == Some(0), "{said:?}");
         rows::agree(world, &known)?;
     }
+    Ok(())
+}
+
+/// Broken off behind the holder's word, the seal is held until the shop has copied once more; then it goes through.
+fn sealed(world: &mut World) -> anyhow::Result<()> {
+    world.create("before", &mut Known::new())?;
+    world.hand_over("service")?;
+    let (shop, service) = (world.side(End::Shop)?, world.side(End::Service)?);
+    let epoch = world.runtime.block_on(service.status())?.pen.epoch;
+    let early = world.runtime.block_on(shop.seal(&Seal { epoch }));
+    ensure!(
+        early.as_ref().is_err_and(|error| error.is("not-ready")),
+        "{early:?}"
+    );
+    world.runtime.block_on(service.seal(&Seal { epoch }))?;
+    let said = world.banyan(&["seal", "catalog", "--yes"])?;
+    ensure!(
+        said.code == Some(3) && said.out.contains("--until copy --again"),
+        "{said:?}"
+    );
+    let said = world.banyan(&[
+        "handover", "catalog", "--to", "monolith", "--until", "copy", "--again",
+    ])?;
+    ensure!(said.code == Some(0), "{said:?}");
+    let said = world.banyan(&["seal", "catalog", "--yes"])?;
+    ensure!(said.code == Some(0), "{said:?}");
+    let phase = world
+        .runtime
+        .block_on(shop.status())?
+        .follow
+        .map(|follow| follow.phase);
+    ensure!(phase == Some(Phase::Sealed), "{phase:?}");
+    let said = world.banyan(&["handover", "catalog", "--to", "monolith"])?;
+    ensure!(said.code == Some(1), "{said:?}");
     Ok(())
 }

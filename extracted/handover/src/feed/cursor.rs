@@ -2,10 +2,10 @@
 
 use chassis::db::Conn;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::Text;
 use uuid::Uuid;
 
-use crate::{Error, Names, pen};
+use crate::{Error, Names, pen, sql};
 
 /// A place in this side's feed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,19 +49,12 @@ struct Told {
     text: String,
 }
 
-#[derive(QueryableByName)]
-struct Counted {
-    #[diesel(sql_type = BigInt)]
-    n: i64,
-}
-
 impl Cursor {
     /// The feed's present end.
     pub(crate) fn present(conn: &mut Conn, names: &Names) -> Result<Self, Error> {
         if matches!(conn, Conn::Sqlite(_)) {
             let query = format!("SELECT {} AS n", pen::last_number(names));
-            let Counted { n } = diesel::sql_query(query).get_result(conn)?;
-            return Ok(Self::Number(n));
+            return Ok(Self::Number(sql::number(conn, &query)?));
         }
         let Told { text } =
             diesel::sql_query("SELECT pg_current_snapshot()::text AS text").get_result(conn)?;

@@ -8,22 +8,16 @@ use diesel::sql_types::BigInt;
 
 use super::{Cursor, followers};
 use crate::wire::Pen;
-use crate::{Error, Names};
+use crate::{Error, Names, sql};
 
 /// Entries removed in one transaction, so that no writer waits for long.
-const AT_ONCE: i64 = 10_000;
+pub(crate) const AT_ONCE: usize = 10_000;
 
 /// How long, and how much, is kept for a follower that does not come.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Keep {
     pub(crate) days: u32,
     pub(crate) changes: u64,
-}
-
-#[derive(QueryableByName)]
-struct Counted {
-    #[diesel(sql_type = BigInt)]
-    n: i64,
 }
 
 /// Removes what nobody needs, some of it; says how many entries went and whom it has forgotten.
@@ -33,13 +27,7 @@ pub(crate) fn prune(
     pen: &Pen,
     keep: Keep,
 ) -> Result<(usize, Vec<String>), Error> {
-    let count = format!(
-        "SELECT count(*) AS n FROM (SELECT 1 FROM {} LIMIT {}) AS kept",
-        names.outbox,
-        keep.changes + 1
-    );
-    let Counted { n } = diesel::sql_query(count).get_result(conn)?;
-    let full = n.unsigned_abs() > keep.changes;
+    let full = is_full(conn, names, keep.changes)?;
     let (mut floor, mut forgotten) = (Cursor::present(conn, names)?.reached(), Vec::new());
     let oldest = Utc::now() - TimeDelta::days(i64::from(keep.days));
     let mut known = followers::all(conn, names)?;
@@ -57,6 +45,20 @@ pub(crate) fn prune(
         }
     }
     Ok((remove(conn, names, floor)?, forgotten))
+}
+
+/// Whether more entries than that are kept. Each is looked at only if the first and the last number lie that far apart.
+fn is_full(conn: &mut Conn, names: &Names, most: u64) -> Result<bool, Error> {
+    let outbox = &names.outbox;
+    let span = format!("SELECT coalesce(max(seq) - min(seq) + 1, 0) AS n FROM {outbox}");
+    if sql::number(conn, &span)?.unsigned_abs() <= most {
+        return Ok(false);
+    }
+    let count = format!(
+        "SELECT count(*) AS n FROM (SELECT 1 FROM {outbox} LIMIT {}) AS kept",
+        most + 1
+    );
+    Ok(sql::number(conn, &count)?.unsigned_abs() > most)
 }
 
 fn remove(conn: &mut Conn, names: &Names, floor: u64) -> Result<usize, Error> {

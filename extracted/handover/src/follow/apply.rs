@@ -15,14 +15,8 @@ use crate::feed;
 use crate::row::{Key, Row};
 use crate::store::{Range, Store};
 use crate::table::Table;
-use crate::wire::{Change, Snapshot};
+use crate::wire::{Change, Snapshot, State};
 use crate::{Error, Names, pen};
-
-#[derive(QueryableByName)]
-struct Counted {
-    #[diesel(sql_type = BigInt)]
-    n: i64,
-}
 
 /// Runs `work` as a follower's, and leaves `next` as the follower's row. Says whether it was done: not if anything moved
 /// since `before` was read.
@@ -45,17 +39,8 @@ pub(crate) fn as_follower(
 
 /// Whether the other side holds the pen, and will until this transaction ends.
 fn is_still_elsewhere(conn: &mut Conn, names: &Names) -> Result<bool, Error> {
-    let share = if matches!(conn, Conn::Postgres(_)) {
-        " FOR SHARE"
-    } else {
-        ""
-    };
-    let query = format!(
-        "SELECT CAST(1 AS BIGINT) AS n FROM {} WHERE holder <> side AND state = 'held'{share}",
-        names.pen
-    );
-    let found: Option<Counted> = diesel::sql_query(query).get_result(conn).optional()?;
-    Ok(found.is_some_and(|found| found.n == 1))
+    let pen = pen::read_for_write(conn, names)?;
+    Ok(pen.is_some_and(|pen| pen.holder != pen.side && pen.state == State::Held))
 }
 
 /// Locks the follower's row, if it is still as it was.

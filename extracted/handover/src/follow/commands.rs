@@ -1,4 +1,4 @@
-//! What the protocol can ask of a follower, and of a feed: begin to copy, end the link, keep less.
+//! What the protocol can ask of a follower, and of a feed: begin to copy, keep less, show that it could follow.
 
 use chassis::db::Conn;
 use diesel::prelude::*;
@@ -8,12 +8,15 @@ use uuid::Uuid;
 use super::record::{self, Follow};
 use crate::feed::followers;
 use crate::store::Store;
-use crate::wire::{Copy, Pen, Phase, Retention, Seal, State};
+use crate::wire::{Copy, Pen, Phase, Retention, State};
 use crate::{Error, Names, pen};
+
+/// How long a command that is no move may wait for open transactions at the holder, and let later ones wait behind it.
+pub(super) const WRITERS_WAIT_MS: u64 = 1000;
 
 /// Begins to copy and follow. The first time the module's rows here are removed: they came from elsewhere, with other ids.
 pub(crate) fn copy(conn: &mut Conn, names: &Names, store: &dyn Store, command: &Copy) -> Result<Pen, Error> {
-    let pen = pen::read(conn, names)?.ok_or(Error::Module)?;
+    let pen = pen::lock(conn, names)?;
     if pen.holder == pen.side || pen.state != State::Held {
         return Err(Error::lost(&pen, "a copy of the other side's rows"));
     }
@@ -36,34 +39,9 @@ pub(crate) fn copy(conn: &mut Conn, names: &Names, store: &dyn Store, command: &
     Ok(pen)
 }
 
-/// Ends the link: on the follower nothing is applied any more, on the holder nothing is kept for it.
-pub(crate) fn seal(conn: &mut Conn, names: &Names, peer: &str, command: &Seal) -> Result<Pen, Error> {
-    let pen = pen::read(conn, names)?.ok_or(Error::Module)?;
-    if pen.state != State::Held || pen.epoch != command.epoch {
-        return Err(Error::lost(&pen, &format!("a seal in epoch {}", command.epoch)));
-    }
-    if pen.holder == pen.side {
-        followers::forget(conn, names, peer)?;
-        return Ok(pen);
-    }
-    let Some(follow) = record::read(conn, names)? else {
-        return Err(Error::NotReady("this side follows nobody".to_owned()));
-    };
-    if follow.phase != Phase::Sealed {
-        record::put(
-            conn,
-            names,
-            &Follow {
-                phase: Phase::Sealed,
-                ..follow
-            },
-        )?;
-    }
-    Ok(pen)
-}
-
 /// Forgets a follower, or begins a new feed.
 pub(crate) fn retention(conn: &mut Conn, names: &Names, command: &Retention) -> Result<Pen, Error> {
+    pen::lock_within(conn, names, WRITERS_WAIT_MS)?;
     if let Some(side) = &command.forget {
         followers::forget(conn, names, side)?;
     }
@@ -97,12 +75,7 @@ pub(crate) fn rehearse(conn: &mut Conn, names: &Names, store: &dyn Store) -> Res
     Ok(())
 }
 
-fn cannot(what: &str, error: &dyn std::error::Error) -> Error {
-    let mut told = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        told = format!("{told}: {error}");
-        cause = error.source();
-    }
+fn cannot(what: &str, error: &(dyn std::error::Error + 'static)) -> Error {
+    let told = chassis::error::chain(error);
     Error::NotReady(format!("this side cannot follow: {what}: {told}"))
 }

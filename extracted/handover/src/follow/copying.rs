@@ -29,7 +29,8 @@ pub(super) struct Ahead {
 
 impl Worker {
     /// Takes the cursor, before any row is read.
-    pub(super) async fn begin(&self, before: Follow) -> Result<Duration, Error> {
+    pub(super) async fn begin(&mut self, before: Follow) -> Result<Duration, Error> {
+        self.copying_since = None;
         let answer = self.link.peer.changes(None, 1, Duration::ZERO).await?;
         let next = Follow {
             feed: answer.feed,

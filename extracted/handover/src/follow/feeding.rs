@@ -44,12 +44,17 @@ impl Worker {
         let answer = match answered {
             Ok(answer) => answer,
             Err(error) if error.is("behind-the-floor") || error.is("ahead") => {
-                return self.park(before, None, None, &error).await;
+                // A link that is being sealed looks like this for a moment.
+                if std::mem::replace(&mut self.was_refused, true) {
+                    return self.park(before, None, None, &error).await;
+                }
+                return Ok(SHORT_REST);
             }
             // The pen is on its way here, or back; the next look at the row says which.
             Err(error) if error.is("not-the-holder") => return Ok(SHORT_REST),
             Err(error) => return Err(error.into()),
         };
+        self.was_refused = false;
         let (receipt, more) = (answer.pen.clone(), answer.more);
         let next = after_page(&before, &answer);
         if next == before && answer.changes.is_empty() {
@@ -57,7 +62,9 @@ impl Worker {
         } else {
             let changes = self.covered(&before, answer.changes.clone());
             match self.apply(before.clone(), next, changes).await {
-                Ok(_) => self.misfits = 0,
+                Ok(true) => self.misfits = 0,
+                // The row or the pen has moved since the question: the next look at them says where to.
+                Ok(false) => return Ok(Duration::ZERO),
                 Err(error) if is_misfit(&error) => return self.together(before, answer, &error).await,
                 Err(error) => return Err(error),
             }

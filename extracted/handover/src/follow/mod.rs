@@ -2,7 +2,7 @@
 //!
 //! `record` is the row that says how far this side has come, kept beside the module's tables; `apply` the one transaction in
 //! which rows and cursor move together; `commands` what the protocol can ask of a follower; `worker` the task that goes on by
-//! itself, which copies (`copying`), follows (`feeding`) and stops where it must (`parking`).
+//! itself, which copies (`copying`), follows (`feeding`) and stops where it must (`parking`); `sealing` the end of it all.
 
 pub(crate) mod apply;
 pub(crate) mod commands;
@@ -11,7 +11,9 @@ mod feeding;
 mod parking;
 pub(crate) mod record;
 mod repair;
+mod sealing;
 mod worker;
 
 pub(crate) use repair::repair;
+pub(crate) use sealing::seal;
 pub(crate) use worker::Worker;

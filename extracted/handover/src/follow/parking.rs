@@ -51,9 +51,9 @@ impl Worker {
         before: Follow,
         table: Option<String>,
         key: Option<Key>,
-        error: &(dyn std::error::Error + Sync),
+        error: &(dyn std::error::Error + Sync + 'static),
     ) -> Result<Duration, Error> {
-        let told = chain(error);
+        let told = chassis::error::chain(error);
         tracing::error!(
             module = self.link.names.module,
             error = told,
@@ -95,15 +95,4 @@ pub(super) fn is_misfit(error: &Error) -> bool {
                 | DatabaseErrorKind::CheckViolation
                 | DatabaseErrorKind::Unknown
         )
-}
-
-/// An error with all its causes.
-fn chain(error: &(dyn std::error::Error + Sync)) -> String {
-    let mut told = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        told = format!("{told}: {error}");
-        cause = error.source();
-    }
-    told
 }

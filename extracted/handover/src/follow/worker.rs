@@ -29,6 +29,8 @@ pub(crate) struct Worker {
     pub(super) misfits: u32,
     /// Whether the next question must not wait for news.
     pub(super) at_once: bool,
+    /// Whether the source has refused the last question for good.
+    pub(super) was_refused: bool,
     pruned: Instant,
     pub(super) fed: Instant,
     pub(super) copying_since: Option<(Instant, u64)>,
@@ -42,6 +44,7 @@ impl Worker {
             ahead: None,
             misfits: 0,
             at_once: false,
+            was_refused: false,
             pruned: now,
             fed: now,
             copying_since: None,
@@ -124,7 +127,6 @@ impl Worker {
         if self.pruned.elapsed() < PRUNE_EVERY {
             return Ok(REST);
         }
-        self.pruned = Instant::now();
         let (names, pen, keep) = (Arc::clone(&self.link.names), pen.clone(), self.link.keep);
         let (removed, forgotten) = self
             .link
@@ -138,8 +140,12 @@ impl Worker {
                 "forgotten: it let the feed grow past its limits"
             );
         }
-        // More may be waiting; the next round takes it without a rest.
-        Ok(if removed > 0 { SHORT_REST } else { REST })
+        if removed == feed::PRUNED_AT_ONCE {
+            // More is waiting; writers get their turn between.
+            return Ok(Duration::from_millis(10));
+        }
+        self.pruned = Instant::now();
+        Ok(REST)
     }
 
     /// Turns, once the peer holds what it was granted.

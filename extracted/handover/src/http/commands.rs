@@ -1,11 +1,11 @@
 //! What moves the pen, and what begins or ends following.
 
-use actix_web::web::{self, Bytes, Json};
+use actix_web::web::{self, Json};
 
-use super::{Asked, command};
+use super::{Asked, Command};
 use crate::Error;
 use crate::follow;
-use crate::wire::{Accept, Fence, Moved, Pen, Repair, Retention, Turn};
+use crate::wire::{Abort, Accept, Copy, Fence, Grant, Moved, Pen, Repair, Retention, Seal, Turn};
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
@@ -27,8 +27,7 @@ fn moved(pen: Result<Pen, Error>) -> Answer {
     pen.map(|pen| Json(Moved { pen }))
 }
 
-async fn fence(Asked(link): Asked, body: Bytes) -> Answer {
-    let command: Fence = command(&body)?;
+async fn fence(Command(link, command): Command<Fence>) -> Answer {
     within("expires_ms", command.expires_ms, 1000, 60_000)?;
     within("wait_ms", command.wait_ms, 10, 10_000)?;
     if command.to != link.peer.name() {
@@ -50,40 +49,36 @@ fn within(member: &str, value: u64, least: u64, most: u64) -> Result<(), Error> 
     )))
 }
 
-async fn grant(Asked(link): Asked, body: Bytes) -> Answer {
-    moved(link.grant(command(&body)?).await)
+async fn grant(Command(link, command): Command<Grant>) -> Answer {
+    moved(link.grant(command).await)
 }
 
-async fn abort(Asked(link): Asked, body: Bytes) -> Answer {
-    moved(link.abort(command(&body)?).await)
+async fn abort(Command(link, command): Command<Abort>) -> Answer {
+    moved(link.abort(command).await)
 }
 
-async fn accept(Asked(link): Asked, body: Bytes) -> Answer {
-    let Accept { receipt } = command(&body)?;
+async fn accept(Command(link, Accept { receipt }): Command<Accept>) -> Answer {
     moved(link.accept(receipt).await)
 }
 
-async fn turn(Asked(link): Asked, body: Bytes) -> Answer {
-    let Turn { receipt } = command(&body)?;
+async fn turn(Command(link, Turn { receipt }): Command<Turn>) -> Answer {
     moved(link.turn(receipt).await)
 }
 
-async fn copy(Asked(link): Asked, body: Bytes) -> Answer {
-    moved(link.copy(command(&body)?).await)
+async fn copy(Command(link, command): Command<Copy>) -> Answer {
+    moved(link.copy(command).await)
 }
 
-async fn repair(Asked(link): Asked, body: Bytes) -> Answer {
-    let command: Repair = command(&body)?;
+async fn repair(Command(link, command): Command<Repair>) -> Answer {
     moved(follow::repair(&link, command).await)
 }
 
-async fn retention(Asked(link): Asked, body: Bytes) -> Answer {
-    let command: Retention = command(&body)?;
+async fn retention(Command(link, command): Command<Retention>) -> Answer {
     moved(link.retention(command).await)
 }
 
-async fn seal(Asked(link): Asked, body: Bytes) -> Answer {
-    moved(link.seal(command(&body)?).await)
+async fn seal(Command(link, command): Command<Seal>) -> Answer {
+    moved(link.seal(command).await)
 }
 
 async fn rehearse(Asked(link): Asked) -> Answer {

@@ -13,8 +13,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use actix_web::dev::{Payload, Server};
+use actix_web::error::PayloadError;
+use actix_web::web::Bytes;
 use actix_web::{App, FromRequest, HttpRequest, HttpServer, web};
-use futures_util::future::{Ready, ready};
+use futures_util::future::{LocalBoxFuture, Ready, ready};
 use serde::de::DeserializeOwned;
 
 use crate::Error;
@@ -55,12 +57,10 @@ pub fn serve(listen: &str, links: &[Arc<Link>], token: Token) -> io::Result<(Ser
 }
 
 fn routes(config: &mut web::ServiceConfig) {
-    let json = web::JsonConfig::default()
-        .limit(BODY_LIMIT)
-        .error_handler(|error, _| Error::Malformed(error.to_string()).into());
     let query =
         web::QueryConfig::default().error_handler(|error, _| Error::Malformed(error.to_string()).into());
-    config.app_data(json).app_data(query).service(
+    let limit = web::PayloadConfig::new(BODY_LIMIT);
+    config.app_data(limit).app_data(query).service(
         web::scope(&format!("{PREFIX}/{{module}}"))
             .configure(read::routes)
             .configure(commands::routes)
@@ -99,7 +99,24 @@ fn asked(request: &HttpRequest) -> Result<Asked, Error> {
     Ok(Asked(Arc::clone(link)))
 }
 
-/// Reads a command. The token is looked at before: a stranger does not learn what a body lacks.
-fn command<C: DeserializeOwned>(body: &[u8]) -> Result<C, Error> {
-    serde_json::from_slice(body).map_err(|error| Error::Malformed(format!("the body: {error}")))
+/// A command, and the link that it is for. The token is looked at first: a stranger does not learn what a body lacks.
+struct Command<C>(Arc<Link>, C);
+
+impl<C: DeserializeOwned> FromRequest for Command<C> {
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (link, body) = (asked(request), Bytes::from_request(request, payload));
+        Box::pin(async move {
+            let Asked(link) = link?;
+            let malformed = |error: &dyn std::fmt::Display| Error::Malformed(format!("the body: {error}"));
+            let body = body.await.map_err(|error| match error.as_error() {
+                Some(PayloadError::Overflow) => malformed(&format!("{BODY_LIMIT} bytes at the most")),
+                _ => malformed(&error),
+            })?;
+            let command = serde_json::from_slice(&body).map_err(|error| malformed(&error))?;
+            Ok(Self(link, command))
+        })
+    }
 }

@@ -10,10 +10,10 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use uuid::Uuid;
 
-use crate::wire::{Pen, Position, State};
-use crate::{Error, Names};
+use crate::wire::{Pen, State};
+use crate::{Error, Names, sql};
 
-pub(crate) use moves::{abort, fence, grant};
+pub(crate) use moves::{abort, fence, grant, lock_within};
 pub(crate) use passing::{accept, turn};
 
 /// The row as it stands in the database.
@@ -80,39 +80,44 @@ pub(crate) fn time(text: &str) -> Option<DateTime<Utc>> {
 const COLUMNS: &str =
     "side, holder, epoch, state, pass, position, feed, feed_start, expires_at, since, sequences";
 
+fn select(conn: &mut Conn, names: &Names, lock: &str) -> Result<Option<Pen>, db::Error> {
+    let query = format!("SELECT {COLUMNS} FROM {}{lock}", names.pen);
+    let stored: Option<Stored> = diesel::sql_query(query).get_result(conn).optional()?;
+    Ok(stored.map(|stored| stored.pen(names)))
+}
+
 /// The pen's row; none while none is installed.
 pub(crate) fn read(conn: &mut Conn, names: &Names) -> Result<Option<Pen>, db::Error> {
-    let query = format!("SELECT {COLUMNS} FROM {}", names.pen);
-    let stored: Option<Stored> = diesel::sql_query(query).get_result(conn).optional()?;
-    Ok(stored.map(|stored| stored.pen(names)))
+    select(conn, names, "")
 }
 
-/// The pen's row; nobody fences it until this transaction ends. On SQLite a write transaction is that lock already.
+/// The pen's row; nobody moves it until this transaction ends. On SQLite a write transaction is that lock already.
 pub(crate) fn read_for_write(conn: &mut Conn, names: &Names) -> Result<Option<Pen>, db::Error> {
-    let share = if matches!(conn, Conn::Postgres(_)) {
-        " FOR SHARE"
-    } else {
-        ""
+    let share = match conn {
+        Conn::Postgres(_) => " FOR SHARE",
+        Conn::Sqlite(_) => "",
     };
-    let query = format!("SELECT {COLUMNS} FROM {}{share}", names.pen);
-    let stored: Option<Stored> = diesel::sql_query(query).get_result(conn).optional()?;
-    Ok(stored.map(|stored| stored.pen(names)))
+    select(conn, names, share)
 }
 
-/// The pen's row, which nobody else moves until this transaction ends. On SQLite a write transaction is that lock.
-fn lock(conn: &mut Conn, names: &Names) -> Result<Pen, Error> {
-    let update = if matches!(conn, Conn::Postgres(_)) {
-        " FOR UPDATE"
-    } else {
-        ""
-    };
-    let query = format!("SELECT {COLUMNS} FROM {}{update}", names.pen);
-    let stored: Option<Stored> = diesel::sql_query(query).get_result(conn).optional()?;
-    stored.map(|stored| stored.pen(names)).ok_or(Error::Module)
+/// The pen's row, which nobody else moves or writes under until this transaction ends: whoever has read it for a write is waited
+/// for, and whoever comes now waits in turn. On SQLite a write transaction is that lock.
+///
+/// A lock of the row alone would starve beside a stream of writers (decision 24).
+pub(crate) fn lock(conn: &mut Conn, names: &Names) -> Result<Pen, Error> {
+    lock_table(conn, names)?;
+    read(conn, names)?.ok_or(Error::Module)
 }
 
-/// Writes the row whole. The caller has locked it and looked at it: that is the compare of the compare-and-set.
-fn set(conn: &mut Conn, names: &Names, pen: &Pen) -> Result<(), Error> {
+fn lock_table(conn: &mut Conn, names: &Names) -> Result<(), db::Error> {
+    if matches!(conn, Conn::Postgres(_)) {
+        diesel::sql_query(format!("LOCK TABLE {} IN EXCLUSIVE MODE", names.pen)).execute(conn)?;
+    }
+    Ok(())
+}
+
+/// Writes the row whole, and reads it back. The caller has locked it and looked at it: that is the compare of the compare-and-set.
+fn set(conn: &mut Conn, names: &Names, pen: &Pen) -> Result<Pen, Error> {
     let sequences = pen.sequences.as_ref().map(serde_json::to_string).transpose();
     let query = format!(
         "UPDATE {} SET holder = $1, epoch = $2, state = $3, pass = $4, position = $5, feed_start = $6, expires_at = $7, \
@@ -130,7 +135,7 @@ fn set(conn: &mut Conn, names: &Names, pen: &Pen) -> Result<(), Error> {
         .bind::<Text, _>(stamp(Utc::now()))
         .bind::<Nullable<Text>, _>(sequences.map_err(Error::defect)?)
         .execute(conn)?;
-    Ok(())
+    read(conn, names)?.ok_or(Error::Module)
 }
 
 /// Puts the row there, held by `holder` in epoch 1, unless there is one. Writers that are under way end first: from here on
@@ -146,9 +151,7 @@ pub(crate) fn install(conn: &mut Conn, names: &Names, side: &str, holder: &str) 
             })
         };
     }
-    if matches!(conn, Conn::Postgres(_)) {
-        diesel::sql_query(format!("LOCK TABLE {} IN EXCLUSIVE MODE", names.pen)).execute(conn)?;
-    }
+    lock_table(conn, names)?;
     let query = format!(
         "INSERT INTO {} (side, holder, epoch, state, feed, since) VALUES ($1, $2, 1, 'held', $3, $4) ON CONFLICT DO NOTHING",
         names.pen
@@ -162,26 +165,13 @@ pub(crate) fn install(conn: &mut Conn, names: &Names, side: &str, holder: &str) 
     read(conn, names)?.ok_or(Error::Module)
 }
 
-#[derive(QueryableByName)]
-struct Standpoint {
-    #[diesel(sql_type = BigInt)]
-    epoch: i64,
-    #[diesel(sql_type = BigInt)]
-    number: i64,
-}
-
-/// The position of the write transaction that is open; none while no pen is installed.
-pub(crate) fn position(conn: &mut Conn, names: &Names) -> Result<Option<Position>, db::Error> {
+/// The number of the write transaction that is open: its place in the history that followers read.
+pub(crate) fn number_of_write(conn: &mut Conn, names: &Names) -> Result<u64, db::Error> {
     let number = match conn {
         Conn::Postgres(_) => "pg_current_xact_id()::text::bigint".to_owned(),
         Conn::Sqlite(_) => last_number(names),
     };
-    let query = format!("SELECT epoch, {number} AS number FROM {}", names.pen);
-    let found: Option<Standpoint> = diesel::sql_query(query).get_result(conn).optional()?;
-    Ok(found.map(|at| Position {
-        epoch: at.epoch.unsigned_abs(),
-        number: at.number.unsigned_abs(),
-    }))
+    Ok(sql::number(conn, &format!("SELECT {number} AS n"))?.unsigned_abs())
 }
 
 /// SQLite: the last number that the outbox gave out, which pruning does not forget.
@@ -198,9 +188,7 @@ pub(crate) fn end_of_feed(conn: &mut Conn, names: &Names) -> Result<u64, db::Err
         Conn::Postgres(_) => "pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1".to_owned(),
         Conn::Sqlite(_) => last_number(names),
     };
-    let at: Standpoint = diesel::sql_query(format!("SELECT CAST(0 AS BIGINT) AS epoch, {number} AS number"))
-        .get_result(conn)?;
-    Ok(at.number.unsigned_abs())
+    Ok(sql::number(conn, &format!("SELECT {number} AS n"))?.unsigned_abs())
 }
 
 /// Lets the open transaction write to a module whose pen is elsewhere, and not be captured, until [`unmark`] or its end.

@@ -24,8 +24,7 @@ pub(crate) fn fence(
     command: &Fence,
     asked: Instant,
 ) -> Result<Pen, Error> {
-    wait_for_writers(conn, names, command.wait_ms)?;
-    let mut pen = lock(conn, names)?;
+    let mut pen = lock_within(conn, names, command.wait_ms)?;
     if pen.pass == Some(command.pass) {
         return Ok(pen);
     }
@@ -56,28 +55,26 @@ pub(crate) fn fence(
             .map(|(name, last)| (name, last.to_string()))
             .collect::<BTreeMap<_, _>>(),
     );
-    set(conn, names, &pen)?;
-    lock(conn, names)
+    set(conn, names, &pen)
 }
 
-/// Takes the lock of the pen's table, which every writer holds a share of until its transaction ends. A conditional `UPDATE`
-/// alone would starve: see decision 24.
-fn wait_for_writers(conn: &mut Conn, names: &Names, wait_ms: u64) -> Result<(), Error> {
-    let Conn::Postgres(postgres) = conn else {
-        return Ok(());
-    };
-    let settings = "SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', '0', true)";
-    diesel::sql_query(settings)
-        .bind::<Text, _>(format!("{wait_ms}ms"))
-        .execute(postgres)?;
-    let locked = diesel::sql_query(format!("LOCK TABLE {} IN EXCLUSIVE MODE", names.pen)).execute(postgres);
-    match locked {
-        Ok(_) => Ok(()),
-        Err(Diesel::DatabaseError(_, info)) if info.message().contains("lock timeout") => {
-            Err(Error::Writers(wait_ms))
-        }
-        Err(error) => Err(db::Error::from(error).into()),
+/// Locks the pen, if every transaction that writes under it ends within `wait_ms`.
+pub(crate) fn lock_within(conn: &mut Conn, names: &Names, wait_ms: u64) -> Result<Pen, Error> {
+    if let Conn::Postgres(postgres) = conn {
+        let settings =
+            "SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', '0', true)";
+        diesel::sql_query(settings)
+            .bind::<Text, _>(format!("{wait_ms}ms"))
+            .execute(postgres)?;
     }
+    lock(conn, names).map_err(|error| match error {
+        Error::Database(db::Error::Query(Diesel::DatabaseError(_, info)))
+            if info.message().contains("lock timeout") =>
+        {
+            Error::Writers(wait_ms)
+        }
+        error => error,
+    })
 }
 
 /// fenced → granted: the point of no return of a pass.
@@ -108,8 +105,7 @@ pub(crate) fn grant(conn: &mut Conn, names: &Names, peer: &str, command: &Grant)
     pen.holder = peer.to_owned();
     pen.epoch += 1;
     pen.expires_at = None;
-    set(conn, names, &pen)?;
-    lock(conn, names)
+    set(conn, names, &pen)
 }
 
 /// fenced → held: the same side goes on, two epochs later, so that no late command of the pass finds its epoch again.
@@ -126,6 +122,5 @@ pub(crate) fn abort(conn: &mut Conn, names: &Names, command: &Abort) -> Result<P
     pen.position = None;
     pen.expires_at = None;
     pen.sequences = None;
-    set(conn, names, &pen)?;
-    lock(conn, names)
+    set(conn, names, &pen)
 }

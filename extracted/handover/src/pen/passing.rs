@@ -52,8 +52,7 @@ pub(crate) fn accept(
     pen.feed_start = Some(start);
     pen.expires_at = None;
     pen.sequences = None;
-    set(conn, names, &pen)?;
-    lock(conn, names)
+    set(conn, names, &pen)
 }
 
 /// Whether a follower stands at the end of the feed that the receipt speaks of.
@@ -102,6 +101,5 @@ pub(crate) fn turn(conn: &mut Conn, names: &Names, receipt: &Pen) -> Result<Pen,
     pen.position = None;
     pen.sequences = None;
     pen.feed_start = None;
-    set(conn, names, &pen)?;
-    lock(conn, names)
+    set(conn, names, &pen)
 }

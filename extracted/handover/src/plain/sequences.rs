@@ -8,13 +8,9 @@ use std::collections::BTreeMap;
 use chassis::db::{Conn, Error};
 use diesel::prelude::*;
 use diesel::result::Error as Diesel;
-use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel::sql_types::{Nullable, Text};
 
-#[derive(QueryableByName)]
-struct Number {
-    #[diesel(sql_type = BigInt)]
-    n: i64,
-}
+use crate::sql;
 
 /// The last number of each column, by `table.column`.
 pub fn last(
@@ -33,8 +29,7 @@ pub fn last(
                 format!("SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = '{table}'), 0) AS n")
             }
         };
-        let Number { n } = diesel::sql_query(query).get_result(conn)?;
-        numbers.insert(format!("{table}.{column}"), n);
+        numbers.insert(format!("{table}.{column}"), sql::number(conn, &query)?);
     }
     Ok(numbers)
 }
@@ -53,7 +48,7 @@ pub fn raise(
                 // It is moved only if it must be, for a move is not taken back with the transaction.
                 format!(
                     "SELECT CASE WHEN past > last THEN setval('{name}', past) ELSE last END AS n FROM \
-                     (SELECT greatest($1, (SELECT max({column}) FROM {table})) AS past, \
+                     (SELECT greatest({given}, (SELECT max({column}) FROM {table})) AS past, \
                       last_value - CASE WHEN is_called THEN 0 ELSE 1 END AS last FROM {name}) AS s"
                 )
             }
@@ -64,14 +59,12 @@ pub fn raise(
                 );
                 diesel::sql_query(floor).execute(conn)?;
                 format!(
-                    "UPDATE sqlite_sequence SET seq = max($1, seq, (SELECT coalesce(max({column}), 0) FROM {table})) \
+                    "UPDATE sqlite_sequence SET seq = max({given}, seq, (SELECT coalesce(max({column}), 0) FROM {table})) \
                      WHERE name = '{table}' RETURNING seq AS n"
                 )
             }
         };
-        let _: Number = diesel::sql_query(query)
-            .bind::<BigInt, _>(given)
-            .get_result(conn)?;
+        sql::number(conn, &query)?;
     }
     Ok(())
 }

@@ -63,7 +63,14 @@ impl Seal {
                 service.side
             ));
         }
-        if phase != Some(Phase::Following) {
+        let is_known = |side: &str| service.feed.followers.iter().any(|known| known.side == side);
+        if service.pen.is_here() && !is_known(&monolith.side) {
+            held.push(format!(
+                "`{}` keeps no feed for `{}`, which was forgotten, or a seal was broken off; copy once more with `banyan handover {} \
+                 --to {} --until copy --again`, then seal",
+                service.side, monolith.side, self.module, monolith.side
+            ));
+        } else if phase != Some(Phase::Following) {
             held.push("the monolith does not follow the service; see `banyan doctor`".to_owned());
         }
         if held.is_empty() {
@@ -86,15 +93,10 @@ impl Seal {
         let command = wire::Seal {
             epoch: service.pen.epoch,
         };
-        // The follower first: a holder that keeps nothing for a follower that still asks would only confuse it.
-        remote
-            .runtime
-            .block_on(sides.monolith.seal(&command))
-            .map_err(failure)?;
-        remote
-            .runtime
-            .block_on(sides.service.seal(&command))
-            .map_err(failure)?;
+        // The holder first: from its word on no pass begins, and only then may the follower stand still.
+        for side in [&sides.service, &sides.monolith] {
+            remote.runtime.block_on(side.seal(&command)).map_err(failure)?;
+        }
         lines.insert(
             0,
             "sealed: the monolith's copy stands still from here on".to_owned(),
