@@ -14,6 +14,9 @@ use crate::history::{Operation, What};
 /// Prices, each used once, so that a price tells which write it was.
 static PRICES: AtomicI64 = AtomicI64::new(1000);
 
+/// The header in which a client says which one it is, for a canary that keeps each on its side.
+pub const NAMED: &str = "x-client";
+
 pub(super) struct Client {
     http: reqwest::Client,
     router: String,
@@ -304,7 +307,8 @@ impl Client {
         let mut request = self
             .http
             .request(method.clone(), format!("{}{path}", self.router))
-            .bearer_auth(&self.token);
+            .bearer_auth(&self.token)
+            .header(NAMED, self.number.to_string());
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -332,6 +336,9 @@ impl Client {
                 .and_then(|value| value.to_str().ok())
                 .map(str::to_owned)
         };
+        if is_read && let Some(side) = text("x-served-by") {
+            *self.seen.read_at.entry(side).or_default() += 1;
+        }
         let version = text("etag").and_then(|tag| tag.trim_matches('"').strip_prefix('v')?.parse().ok());
         if !is_read && status.is_success() {
             self.position = text("x-data-position").or(self.position.take());

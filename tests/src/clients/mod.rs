@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 
 use crate::history::{Operation, What};
 use client::Client;
+pub use client::NAMED;
 
 /// Products that everybody changes.
 pub const SHARED: usize = 4;
@@ -30,6 +31,8 @@ pub struct Seen {
     pub acknowledged: u64,
     /// How often something was not as it should be.
     pub failures: u64,
+    /// Reads by who answered them, as the router says it.
+    pub read_at: HashMap<String, u64>,
     /// What it was, in words: the first twenty times of each client.
     pub wrong: Vec<String>,
     /// What was done with the shared products.
@@ -125,6 +128,9 @@ impl Traffic {
             all.acknowledged += seen.acknowledged;
             all.failures += seen.failures;
             all.wrong.extend(seen.wrong);
+            for (side, reads) in seen.read_at {
+                *all.read_at.entry(side).or_default() += reads;
+            }
             all.history.extend(seen.history);
             all.writes.extend(seen.writes);
             all.own.extend(seen.own);

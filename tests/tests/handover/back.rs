@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use banyan_tests::clients::{Seen, Traffic, last_reads};
-use banyan_tests::history::contradictions;
+use banyan_tests::clients::{NAMED, Seen, Traffic, last_reads};
+use banyan_tests::history::{What, contradictions};
 
 use crate::rows;
 use crate::world::World;
@@ -50,6 +50,37 @@ pub(crate) fn there_and_back(world: &mut World) -> anyhow::Result<()> {
         pauses[pauses.len() - 1],
     );
     Ok(())
+}
+
+/// Half of the clients read at the service and half at the monolith, whoever has the pen; each finds its own writes, which is judged as they
+/// are read. What others wrote may be seen later on one side than on the other.
+pub(crate) fn split_reads(world: &mut World) -> anyhow::Result<()> {
+    world.ask(&["handover", "catalog", "--until", "copy", "--json"])?;
+    let route = |mode: &str| format!("match = \"GET /api/products/{{sku}}\"\n{mode}\n");
+    let one = route("mode = \"by-owner\"");
+    let split = route(&format!(
+        "mode = \"canary\"\npercent = 50\nsticky = \"header:{NAMED}\""
+    ));
+    world.edit(&one, &split)?;
+    let router = world.router();
+    let starting = Traffic::start(&router, &world.till.token, CLIENTS, false);
+    let traffic = world.till.runtime.block_on(starting)?;
+    for to in ["service", "monolith"] {
+        let done = world.ask(&["handover", "catalog", "--to", to, "--json"])?;
+        ensure!(done["outcome"] == "moved", "{done}");
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    let mut seen = world.till.runtime.block_on(traffic.end())?;
+    let both = ["monolith", "catalog"].map(|side| seen.read_at.get(side).copied().unwrap_or(0));
+    ensure!(
+        both.iter().all(|reads| *reads > 100),
+        "the reads were not split: {:?}",
+        seen.read_at
+    );
+    seen.history
+        .retain(|operation| !matches!(operation.what, What::Read { .. }));
+    world.edit(&split, &one)?;
+    judge(world, &seen)
 }
 
 /// Nothing failed, nothing is lost, nothing is doubled, one order of writes explains what everybody saw, and both databases have

@@ -44,6 +44,10 @@ const WORKS: &[(&str, Work)] = &[
         back::there_and_back,
     ),
     (
+        "reads_split_between_both_sides_show_each_client_its_own_writes",
+        back::split_reads,
+    ),
+    (
         "what_travels_with_the_rows_holds_on_the_other_side",
         tails::what_travels,
     ),

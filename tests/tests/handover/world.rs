@@ -250,6 +250,15 @@ impl World {
         logs.chain([self.till.logs()]).collect()
     }
 
+    /// Changes the router's file, and starts the router anew with it.
+    pub(super) fn edit(&mut self, from: &str, to: &str) -> anyhow::Result<()> {
+        let text = std::fs::read_to_string(self.file())?;
+        ensure!(text.contains(from), "`{from}` is not in the router's file");
+        std::fs::write(self.file(), text.replacen(from, to, 1))?;
+        self.kill(Process::Router);
+        self.start(Process::Router)
+    }
+
     /// The router's file.
     pub(super) fn file(&self) -> PathBuf {
         self.till.folder().join("banyan.toml")
