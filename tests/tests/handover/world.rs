@@ -21,6 +21,8 @@ pub(super) struct World {
     router: Option<Server>,
     catalog_data: Created,
     ports: Ports,
+    /// What the service's copies are to keep to, from its next start on.
+    pub(super) copy_rows_per_s: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +70,7 @@ impl World {
             router: None,
             catalog_data,
             ports,
+            copy_rows_per_s: None,
         };
         std::fs::write(world.file(), world.config())?;
         world.start(Process::Catalog)?;
@@ -322,6 +325,10 @@ impl World {
                 format!("127.0.0.1:{}", self.ports.catalog_handover),
             )
             .env("CATALOG_HANDOVER__SIDE", "catalog")
+            .envs(
+                self.copy_rows_per_s
+                    .map(|rate| ("CATALOG_HANDOVER__COPY_ROWS_PER_S", rate.to_string())),
+            )
             .env("CATALOG_HANDOVER__TOKEN_FILE", "handover-token")
             .env("CATALOG_HANDOVER__MODULES__CATALOG__PEER", "monolith")
             .env(

@@ -1,0 +1,253 @@
+//! The copy and the feed: rows and changes a second, and what clients notice of it.
+
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use banyan_tests::till::Database;
+use chassis::db::{Conn, Db, PoolSettings};
+use diesel::connection::SimpleConnection;
+use handover::wire::{self, Phase};
+use hdrhistogram::Histogram;
+use uuid::Uuid;
+
+use crate::number;
+use crate::world::{Process, World};
+
+/// How many changes are left for a follower that was away.
+const CHANGES: usize = 100_000;
+
+/// Rows a second of a first copy, and changes a second of a follower that was away.
+pub(crate) fn rate(world: &mut World) -> anyhow::Result<()> {
+    let rows = fill(world, number("BANYAN_ROWS", 1_000_000))?;
+    let took = copy(world)?;
+    let ours = rows as f64 / took.as_secs_f64();
+    println!("  copy: {rows} rows in {took:.1?}, {ours:.0} rows/s");
+    match &world.database {
+        Database::Postgres(_) => {
+            let theirs = rows as f64 / psql_copy(world)?.as_secs_f64();
+            println!(
+                "  copy: {:.2} x psql \\copy ({theirs:.0} rows/s); bound 0.5",
+                ours / theirs
+            );
+        }
+        Database::Sqlite => println!("  copy: bound 30,000 rows/s"),
+    }
+    world.kill(Process::Catalog);
+    execute(
+        world,
+        &format!("UPDATE products SET description = 'changed' WHERE id <= {CHANGES}"),
+    )?;
+    world.start(Process::Catalog)?;
+    let began = Instant::now();
+    current(world)?;
+    let took = began.elapsed();
+    println!(
+        "  feed: {CHANGES} changes in {took:.1?}, {:.0} changes/s; bound 5,000",
+        CHANGES as f64 / took.as_secs_f64()
+    );
+    Ok(())
+}
+
+/// What a client of the monolith waits while the catalog is copied at 5,000 rows a second, beside what it waits otherwise.
+pub(crate) fn foreground(world: &mut World) -> anyhow::Result<()> {
+    fill(world, 100_000)?;
+    world.copy_rows_per_s = Some(5000);
+    world.kill(Process::Catalog);
+    world.start(Process::Catalog)?;
+    let mut ratios = Vec::new();
+    for again in [false, true, true] {
+        let calm = p99(world, Duration::from_secs(8))?;
+        ask_to_copy(world, again)?;
+        let beside = p99(world, Duration::from_secs(8))?;
+        ensure!(
+            phase(world)? == Some(Phase::Copying),
+            "the copy was over too early"
+        );
+        until_following(world)?;
+        println!("  p99 of reads and writes: {calm} µs, during a copy {beside} µs");
+        ratios.push(beside as f64 / calm as f64);
+    }
+    ratios.sort_by(f64::total_cmp);
+    println!(
+        "  p99 during a throttled copy: {:.2} x (median of 3); bound 1.2",
+        ratios[1]
+    );
+    Ok(())
+}
+
+/// Four clients that read and change prices at the monolith, 200 requests a second together; the 99th percentile in µs.
+fn p99(world: &World, time: Duration) -> anyhow::Result<u64> {
+    let (url, token, client) = (
+        world.till.url(),
+        world.till.token.clone(),
+        world.till.client.clone(),
+    );
+    let is_over = AtomicBool::new(false);
+    world.till.runtime.block_on(async {
+        let one = async |number: usize| -> anyhow::Result<Histogram<u64>> {
+            let mut seen = Histogram::new(3)?;
+            let mut tick = tokio::time::interval(Duration::from_millis(20));
+            let mut round = number;
+            while !is_over.load(Ordering::Relaxed) {
+                tick.tick().await;
+                round += 4;
+                let sku = format!("{url}/api/products/SKU-{}", 1 + round * 37 % 40_000);
+                let request = if round.is_multiple_of(3) {
+                    let price = serde_json::json!({ "price": { "amount": round, "currency": "GBP" } });
+                    client.put(format!("{sku}/price")).json(&price)
+                } else {
+                    client.get(sku)
+                };
+                let began = Instant::now();
+                let answer = request.bearer_auth(&token).send().await?;
+                ensure!(answer.status().is_success(), "{}", answer.status());
+                answer.bytes().await?;
+                seen.record(u64::try_from(began.elapsed().as_micros())?)?;
+            }
+            Ok(seen)
+        };
+        let end = async {
+            tokio::time::sleep(time).await;
+            is_over.store(true, Ordering::Relaxed);
+        };
+        let (a, b, c, d, ()) = tokio::join!(one(0), one(1), one(2), one(3), end);
+        let mut all = a?;
+        for seen in [b?, c?, d?] {
+            all.add(seen)?;
+        }
+        Ok(all.value_at_quantile(0.99))
+    })
+}
+
+/// So many rows of products and prices, half each, past the shop. Gives the number.
+pub(crate) fn fill(world: &World, rows: usize) -> anyhow::Result<usize> {
+    let each = rows / 2;
+    let sequence = match &world.database {
+        Database::Postgres(_) => format!("SELECT i FROM generate_series(1, {each}) AS s(i)"),
+        Database::Sqlite => {
+            format!(
+                "WITH RECURSIVE s(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE i < {each}) SELECT i FROM s"
+            )
+        }
+    };
+    execute(
+        world,
+        &format!(
+            "INSERT INTO categories (id, slug, name) VALUES (1000000, 'many', 'Many'); \
+             INSERT INTO products (id, sku, name, description, category_id, price_amount, price_currency, status, search_words, version, \
+             created_at, updated_at) SELECT i, 'SKU-' || i, 'Thing number ' || i, 'One of very many things that are all alike', 1000000, 100, \
+             'GBP', 'active', ' thing number ' || i || ' ', 1, '2026-11-01 00:00:00', '2026-11-01 00:00:00' FROM ({sequence}) AS n; \
+             INSERT INTO price_history (id, product_id, amount, currency, effective_from) \
+             SELECT i, i, 100, 'GBP', '2026-11-01 00:00:00' FROM ({sequence}) AS n;"
+        ),
+    )?;
+    if let Database::Postgres(_) = &world.database {
+        execute(
+            world,
+            &format!(
+                "ALTER TABLE products ALTER id RESTART WITH {0}; ALTER TABLE price_history ALTER id RESTART WITH {0}; \
+                 ANALYZE products; ANALYZE price_history; ANALYZE outbox_catalog;",
+                each + 1
+            ),
+        )?;
+    }
+    Ok(each * 2 + 1)
+}
+
+/// Copies and waits for the end.
+pub(crate) fn copy(world: &World) -> anyhow::Result<Duration> {
+    let began = Instant::now();
+    ask_to_copy(world, false)?;
+    until_following(world)?;
+    Ok(began.elapsed())
+}
+
+fn ask_to_copy(world: &World, again: bool) -> anyhow::Result<()> {
+    let command = wire::Copy {
+        pass: Uuid::new_v4(),
+        again,
+    };
+    let service = world.side(Process::Catalog)?;
+    world.till.runtime.block_on(service.copy(&command))?;
+    Ok(())
+}
+
+fn phase(world: &World) -> anyhow::Result<Option<Phase>> {
+    let service = world.side(Process::Catalog)?;
+    let status = world.till.runtime.block_on(service.status())?;
+    Ok(status.follow.map(|follow| follow.phase))
+}
+
+fn until_following(world: &World) -> anyhow::Result<()> {
+    world.until("the service follows", Duration::from_secs(600), || {
+        let phase = phase(world)?;
+        ensure!(phase != Some(Phase::Parked), "it is parked");
+        Ok((phase == Some(Phase::Following)).then_some(()))
+    })
+}
+
+/// Waits until the service has everything.
+fn current(world: &World) -> anyhow::Result<()> {
+    let service = world.side(Process::Catalog)?;
+    world.until("the service is current", Duration::from_secs(600), || {
+        let status = world
+            .till
+            .runtime
+            .block_on(service.status_now(Duration::from_secs(5)))?;
+        let follow = status.follow.context("it does not follow")?;
+        Ok((follow.current == Some(true)).then_some(()))
+    })
+}
+
+/// The same rows, from the monolith's database into tables of the same form in another one, as `psql` copies them.
+fn psql_copy(world: &World) -> anyhow::Result<Duration> {
+    let scratch = world.database.create(world.till.folder(), "scratch.db")?;
+    let from = world.till.database();
+    let schema = Command::new("sh")
+        .args([
+            "-c",
+            "pg_dump -s -t categories -t products -t price_history \"$0\" | psql -q \"$1\" >/dev/null 2>&1",
+        ])
+        .args([from, scratch.url()])
+        .status()?;
+    ensure!(schema.success(), "the schema cannot be copied");
+    Db::open(scratch.url(), &PoolSettings::default())?
+        .connect()?
+        .batch_execute(
+            "ALTER TABLE products DISABLE TRIGGER USER; ALTER TABLE price_history DISABLE TRIGGER USER",
+        )?;
+    let began = Instant::now();
+    for table in ["categories", "products", "price_history"] {
+        let done = Command::new("sh")
+            .args([
+                "-c",
+                "psql -q -c \"\\copy $2 to stdout\" \"$0\" | psql -q -c \"\\copy $2 from stdin\" \"$1\"",
+            ])
+            .args([from, scratch.url(), table])
+            .stdout(Stdio::null())
+            .status()?;
+        ensure!(done.success(), "{table} cannot be copied");
+    }
+    Ok(began.elapsed())
+}
+
+/// Runs SQL on the monolith's database, however long it takes.
+pub(crate) fn execute(world: &World, sql: &str) -> anyhow::Result<()> {
+    execute_at(world, Process::Monolith, sql)
+}
+
+pub(crate) fn execute_at(world: &World, side: Process, sql: &str) -> anyhow::Result<()> {
+    let settings = PoolSettings {
+        statement_timeout_ms: 600_000,
+        ..PoolSettings::default()
+    };
+    let db = Db::open(world.database_of(side), &settings)?;
+    let mut conn = db.connect()?;
+    match &*conn {
+        Conn::Postgres(_) => conn.batch_execute(&format!("BEGIN; {sql}; COMMIT"))?,
+        Conn::Sqlite(_) => conn.batch_execute(&format!("BEGIN IMMEDIATE; {sql}; COMMIT"))?,
+    }
+    Ok(())
+}
