@@ -182,6 +182,8 @@ fn phase(world: &World) -> anyhow::Result<Option<Phase>> {
 
 fn until_following(world: &World) -> anyhow::Result<()> {
     world.until("the service follows", Duration::from_secs(600), || {
+        // Each look takes some of the machine.
+        std::thread::sleep(Duration::from_millis(200));
         let phase = phase(world)?;
         ensure!(phase != Some(Phase::Parked), "it is parked");
         Ok((phase == Some(Phase::Following)).then_some(()))

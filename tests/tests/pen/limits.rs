@@ -34,7 +34,7 @@ pub(crate) fn throttled(pair: &Pair) -> anyhow::Result<()> {
         pair.until("the service follows", || {
             Ok((pair.phase()? == Some(Phase::Following)).then_some(()))
         })?;
-        // 4,000 rows; the first 1,000 are free.
+        // 4,000 rows; the first chunk is free, which has 1,000 at the most.
         let least = Duration::from_millis(1000) * 3000 / RATE;
         ensure!(
             began.elapsed() >= least,

@@ -2,7 +2,7 @@
 #![allow(missing_docs, reason = "the derive makes public items without docs")]
 
 /// A connection to either database. `match` on it for SQL that only one of them has, or that the derive leaves out:
-/// ON CONFLICT, batch insert, FOR SHARE.
+/// ON CONFLICT, batch insert, LOCK TABLE.
 #[derive(diesel::MultiConnection)]
 pub enum Conn {
     /// The real one.

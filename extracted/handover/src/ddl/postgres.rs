@@ -44,8 +44,9 @@ fn suffix(names: &Names) -> String {
     names.module.replace('-', "_")
 }
 
-/// The function that all tables share. `FOR SHARE` locks the pen's table in a mode that a fence and an installation wait for, even
-/// while the table is empty; and its row until the transaction ends.
+/// The function that all tables share. It takes a share of the pen's table until the transaction ends, which every move and an
+/// installation wait for, also while the table is empty. Under READ COMMITTED the row that is read then is the last one; a snapshot of a
+/// whole transaction may be older than that, which only a lock of the row finds out.
 fn guard(names: &Names) -> String {
     let (pen, module, of) = (&names.pen, names.module, suffix(names));
     format!(
@@ -53,7 +54,12 @@ fn guard(names: &Names) -> String {
 DECLARE pen {pen}%ROWTYPE;
 BEGIN
   IF current_setting('banyan.follower', true) = '{module}' THEN RETURN NULL; END IF;
-  SELECT * INTO pen FROM {pen} FOR SHARE;
+  IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+    SELECT * INTO pen FROM {pen} FOR SHARE;
+  ELSE
+    LOCK TABLE {pen} IN ROW SHARE MODE;
+    SELECT * INTO pen FROM {pen};
+  END IF;
   IF NOT FOUND THEN
     -- A snapshot that is older than the pen never sees it; the size of the table's file is no matter of snapshots.
     IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable')

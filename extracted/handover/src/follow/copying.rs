@@ -14,8 +14,10 @@ use crate::row::Key;
 use crate::wire::{Phase, Snapshot};
 use crate::{Error, feed};
 
-/// Rows in a chunk.
+/// Rows in a chunk at the most.
 const AT_ONCE: usize = 1000;
+/// Chunks a second at the least, where the copy keeps to a rate: many small ones are noticed less than few large ones.
+const CHUNKS_PER_S: u32 = 20;
 /// How often a copy stops to read the feed, so that it does not grow long.
 const FEED_EVERY: Duration = Duration::from_secs(5);
 
@@ -60,7 +62,7 @@ impl Worker {
             _ => {
                 self.link
                     .peer
-                    .snapshot(&table, before.copy_key.as_ref(), AT_ONCE)
+                    .snapshot(&table, before.copy_key.as_ref(), self.at_once_rows())
                     .await?
             }
         };
@@ -71,7 +73,7 @@ impl Worker {
             let chunk = self
                 .link
                 .peer
-                .snapshot(&table, after.as_ref(), AT_ONCE)
+                .snapshot(&table, after.as_ref(), self.at_once_rows())
                 .await
                 .ok()?;
             Some(Ahead {
@@ -141,12 +143,20 @@ impl Worker {
     ) -> Result<bool, Error> {
         let (names, store) = (Arc::clone(&self.link.names), Arc::clone(&self.link.store));
         let work = move |conn: &mut _| {
+            apply::without_waiting_for_the_disk(conn)?;
             apply::as_follower(conn, &names, &before, &next, |conn| {
                 let table = feed::table(&*store, &table)?;
                 apply::replace(conn, &*store, table, before.copy_key.as_ref(), &chunk)
             })
         };
         self.link.db.write(work).await
+    }
+
+    fn at_once_rows(&self) -> usize {
+        match self.link.copy_rows_per_s {
+            0 => AT_ONCE,
+            rate => (rate / CHUNKS_PER_S).clamp(50, 1000) as usize,
+        }
     }
 
     /// How long to rest so that the copy keeps to its rate.

@@ -80,24 +80,20 @@ pub(crate) fn time(text: &str) -> Option<DateTime<Utc>> {
 const COLUMNS: &str =
     "side, holder, epoch, state, pass, position, feed, feed_start, expires_at, since, sequences";
 
-fn select(conn: &mut Conn, names: &Names, lock: &str) -> Result<Option<Pen>, db::Error> {
-    let query = format!("SELECT {COLUMNS} FROM {}{lock}", names.pen);
+/// The pen's row; none while none is installed.
+pub(crate) fn read(conn: &mut Conn, names: &Names) -> Result<Option<Pen>, db::Error> {
+    let query = format!("SELECT {COLUMNS} FROM {}", names.pen);
     let stored: Option<Stored> = diesel::sql_query(query).get_result(conn).optional()?;
     Ok(stored.map(|stored| stored.pen(names)))
 }
 
-/// The pen's row; none while none is installed.
-pub(crate) fn read(conn: &mut Conn, names: &Names) -> Result<Option<Pen>, db::Error> {
-    select(conn, names, "")
-}
-
-/// The pen's row; nobody moves it until this transaction ends. On SQLite a write transaction is that lock already.
+/// The pen's row; nobody moves it until this transaction ends, for a move needs its table alone. On SQLite a write transaction is
+/// that lock already.
+///
+/// A lock of the row would do the same, but writes it, and many writers beside each other would wait for its page.
 pub(crate) fn read_for_write(conn: &mut Conn, names: &Names) -> Result<Option<Pen>, db::Error> {
-    let share = match conn {
-        Conn::Postgres(_) => " FOR SHARE",
-        Conn::Sqlite(_) => "",
-    };
-    select(conn, names, share)
+    lock_table(conn, names, "ROW SHARE")?;
+    read(conn, names)
 }
 
 /// The pen's row, which nobody else moves or writes under until this transaction ends: whoever has read it for a write is waited
@@ -105,13 +101,13 @@ pub(crate) fn read_for_write(conn: &mut Conn, names: &Names) -> Result<Option<Pe
 ///
 /// A lock of the row alone would starve beside a stream of writers (decision 24).
 pub(crate) fn lock(conn: &mut Conn, names: &Names) -> Result<Pen, Error> {
-    lock_table(conn, names)?;
+    lock_table(conn, names, "EXCLUSIVE")?;
     read(conn, names)?.ok_or(Error::Module)
 }
 
-fn lock_table(conn: &mut Conn, names: &Names) -> Result<(), db::Error> {
+fn lock_table(conn: &mut Conn, names: &Names, mode: &str) -> Result<(), db::Error> {
     if matches!(conn, Conn::Postgres(_)) {
-        diesel::sql_query(format!("LOCK TABLE {} IN EXCLUSIVE MODE", names.pen)).execute(conn)?;
+        diesel::sql_query(format!("LOCK TABLE {} IN {mode} MODE", names.pen)).execute(conn)?;
     }
     Ok(())
 }
@@ -151,7 +147,7 @@ pub(crate) fn install(conn: &mut Conn, names: &Names, side: &str, holder: &str) 
             })
         };
     }
-    lock_table(conn, names)?;
+    lock_table(conn, names, "EXCLUSIVE")?;
     let query = format!(
         "INSERT INTO {} (side, holder, epoch, state, feed, since) VALUES ($1, $2, 1, 'held', $3, $4) ON CONFLICT DO NOTHING",
         names.pen

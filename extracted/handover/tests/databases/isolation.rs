@@ -128,7 +128,7 @@ fn a_writer_waits_for_a_fence_and_is_refused(place: &Place) {
     assert!(place.noted().is_empty());
 }
 
-/// While there is no pen, `FOR SHARE` finds no row to lock; the lock of the table is what counts.
+/// While there is no pen, there is no row to lock; the lock of the table is what counts.
 fn a_pen_is_installed_behind_a_writer(place: &Place) {
     place.stock();
     let mut writer = place.connect();

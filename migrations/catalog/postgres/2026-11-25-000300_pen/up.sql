@@ -41,7 +41,12 @@ CREATE FUNCTION guard_catalog() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE pen pen_catalog%ROWTYPE;
 BEGIN
   IF current_setting('banyan.follower', true) = 'catalog' THEN RETURN NULL; END IF;
-  SELECT * INTO pen FROM pen_catalog FOR SHARE;
+  IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+    SELECT * INTO pen FROM pen_catalog FOR SHARE;
+  ELSE
+    LOCK TABLE pen_catalog IN ROW SHARE MODE;
+    SELECT * INTO pen FROM pen_catalog;
+  END IF;
   IF NOT FOUND THEN
     -- A snapshot that is older than the pen never sees it; the size of the table's file is no matter of snapshots.
     IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable')
