@@ -13,9 +13,10 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use actix_http::header::HeaderMap;
+use handover::wire;
 
 /// The header that carries a position, on requests and on answers.
-pub const HEADER: &str = "x-data-position";
+pub const HEADER: &str = wire::DATA_POSITION;
 
 /// The same, ready for lookup.
 pub const NAME: http::HeaderName = http::HeaderName::from_static(HEADER);
@@ -37,12 +38,7 @@ impl Position {
 
     /// Reads `EPOCH-NUMBER`.
     pub fn parse(text: &str) -> Option<Self> {
-        let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-        let (epoch, number) = text.split_once('-')?;
-        if !digits(epoch) || !digits(number) {
-            return None;
-        }
-        let (epoch, number): (u64, u64) = (epoch.parse().ok()?, number.parse().ok()?);
+        let wire::Position { epoch, number } = text.parse().ok()?;
         (epoch < 1 << 16 && number < 1 << Self::NUMBER_BITS)
             .then_some(Self(epoch << Self::NUMBER_BITS | number))
     }

@@ -211,6 +211,15 @@ impl Identity {
             .flatten()
     }
 
+    /// Whose idempotency keys this one's are: the same key of another session is another key. Stored beside each key, and it travels with
+    /// it, so every process must say it in the same words.
+    pub fn key_scope(&self) -> String {
+        match self.customer() {
+            Some(customer) => format!("customer {customer}"),
+            None => format!("staff {}", self.0.sub),
+        }
+    }
+
     /// Whether this is staff. Services count as staff: they act for it.
     pub fn is_staff(&self) -> bool {
         self.0.role != Role::Customer

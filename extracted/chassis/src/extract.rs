@@ -19,7 +19,7 @@ use serde_path_to_error::Segment;
 
 use crate::problem::{FieldError, Problem};
 
-pub use idempotency::{idempotency_key, idempotency_key_fault};
+pub use idempotency::{idempotency_key, idempotency_key_fault, idempotency_key_reused};
 
 type Extracting<T> = Pin<Box<dyn Future<Output = Result<T, Problem>>>>;
 

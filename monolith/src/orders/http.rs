@@ -114,7 +114,7 @@ async fn create_order(
     ): JsonBytes<CreateOrder>,
 ) -> Result<HttpResponse, Problem> {
     let wanted = checkout::Request {
-        scope: scope(&identity),
+        scope: identity.key_scope(),
         key: extract::idempotency_key(&request)?.ok_or_else(extract::idempotency_key_fault)?,
         body_hash: hex::encode(Sha256::digest(&body)),
         cart: cart_id,
@@ -291,13 +291,6 @@ fn given(status: i64, body: String, replayed: bool) -> HttpResponse {
         .body(body)
 }
 
-fn scope(identity: &Identity) -> String {
-    match identity.customer() {
-        Some(customer) => format!("customer {customer}"),
-        None => format!("staff {}", identity.0.sub),
-    }
-}
-
 impl From<model::Order> for Order {
     fn from(order: model::Order) -> Self {
         let currency = &order.total.currency;
@@ -352,13 +345,7 @@ impl From<Error> for Problem {
             | Error::Duplicate => Self::conflict("conflict", said),
             Error::Insufficient { index, .. } => Self::conflict("insufficient-stock", said.as_str())
                 .field(format!("lines[{index}].quantity"), said),
-            Error::KeyReused => Self::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "idempotency-key-reused",
-                "The key stands for something else",
-            )
-            .detail(said)
-            .field("Idempotency-Key", "was used with another body"),
+            Error::KeyReused => extract::idempotency_key_reused(said),
             Error::InProgress => {
                 Self::conflict("idempotency-in-progress", said).header(header::RETRY_AFTER, "2")
             }

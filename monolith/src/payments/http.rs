@@ -348,13 +348,7 @@ impl From<Error> for Problem {
                 Self::conflict("refund-exceeds-payment", said.as_str()).field("amount.amount", said)
             }
             Error::Currency(_) => Self::validation(Vec::new()).field("amount.currency", said),
-            Error::KeyReused => Self::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "idempotency-key-reused",
-                "The key stands for something else",
-            )
-            .detail(said)
-            .field("Idempotency-Key", "was used with another body"),
+            Error::KeyReused => extract::idempotency_key_reused(said),
             Error::Psp(_) => Self::unavailable(said, 2),
             Error::Payable(_) => Self::internal(&error),
             Error::Database(error) => error.into(),

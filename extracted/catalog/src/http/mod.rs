@@ -5,9 +5,9 @@ mod conditional;
 mod wire;
 mod writer;
 
-use actix_web::http::{StatusCode, header};
+use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, delete, get, post, put, web};
-use chassis::extract::{Json, JsonBytes, Path, Query, idempotency_key};
+use chassis::extract::{Json, JsonBytes, Path, Query, idempotency_key, idempotency_key_reused};
 use chassis::page::{Page, PageQuery};
 use chassis::problem::Problem;
 use handover::gate::Written;
@@ -76,7 +76,7 @@ async fn create_product(
 ) -> Result<HttpResponse, Problem> {
     writer.require_staff()?;
     let key = idempotency_key(&request)?.map(|key| Key {
-        scope: writer.scope(),
+        scope: writer.key_scope(),
         key,
         body_hash: hash(&bytes),
     });
@@ -259,13 +259,7 @@ impl From<Error> for Problem {
             Error::NotFound(_) => Self::not_found(told),
             Error::SkuTaken(_) => Self::conflict("sku-taken", told),
             Error::Changed { .. } => Self::precondition_failed(told),
-            Error::KeyReused => Self::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "idempotency-key-reused",
-                "The key stands for something else",
-            )
-            .detail(told)
-            .field("Idempotency-Key", "was used with another body"),
+            Error::KeyReused => idempotency_key_reused(told),
             Error::Copying => Self::unavailable(told, 1),
             Error::NotHere(not_here) => not_here.into(),
             Error::Database(error) => error.into(),

@@ -33,11 +33,8 @@ impl Writer {
     }
 
     /// Whose idempotency keys these are, in the words of the monolith: keys travel.
-    pub(super) fn scope(&self) -> String {
-        match self.0.customer() {
-            Some(customer) => format!("customer {customer}"),
-            None => format!("staff {}", self.0.0.sub),
-        }
+    pub(super) fn key_scope(&self) -> String {
+        self.0.key_scope()
     }
 }
 

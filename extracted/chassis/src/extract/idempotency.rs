@@ -1,6 +1,7 @@
 //! The `Idempotency-Key` header: what a client calls one request, so that it may send it again.
 
 use actix_web::HttpRequest;
+use actix_web::http::StatusCode;
 
 use crate::problem::Problem;
 
@@ -27,6 +28,17 @@ pub fn idempotency_key_fault() -> Problem {
         "Idempotency-Key",
         format!("must be 1 to {MAX} visible ASCII characters, new for each request that is not a repetition"),
     )
+}
+
+/// What is said of a key that came before with another body.
+pub fn idempotency_key_reused(detail: impl Into<String>) -> Problem {
+    Problem::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "idempotency-key-reused",
+        "The key stands for something else",
+    )
+    .detail(detail)
+    .field("Idempotency-Key", "was used with another body")
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ mod types;
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, delete, get, post, put, web};
 use chassis::auth::Identity;
-use chassis::extract::{Json, JsonBytes, Path, Query, idempotency_key};
+use chassis::extract::{Json, JsonBytes, Path, Query, idempotency_key, idempotency_key_reused};
 use chassis::page::{Page, PageQuery};
 use chassis::problem::Problem;
 use handover::gate::Written;
@@ -77,7 +77,7 @@ async fn create_product(
 ) -> Result<HttpResponse, Problem> {
     identity.require_staff()?;
     let key = idempotency_key(&request)?.map(|key| Key {
-        scope: scope(&identity),
+        scope: identity.key_scope(),
         key,
         body_hash: hex::encode(Sha256::digest(&bytes)),
     });
@@ -121,14 +121,6 @@ fn first_answer(created: super::model::Product) -> Result<FirstAnswer, Error> {
         chassis::db::Error::from(diesel::result::Error::SerializationError(Box::new(error)))
     })?;
     Ok(FirstAnswer { location, etag, body })
-}
-
-/// Whose idempotency keys these are.
-fn scope(identity: &Identity) -> String {
-    match identity.customer() {
-        Some(customer) => format!("customer {customer}"),
-        None => format!("staff {}", identity.0.sub),
-    }
 }
 
 /// Says where a write stands in the history of the module's data, if that is known.
@@ -290,13 +282,7 @@ impl From<Error> for Problem {
                 tracing::warn!(error = ?error, "the catalog service cannot be used");
                 Self::unavailable("The catalog service does not answer.", 1)
             }
-            Error::KeyReused => Self::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "idempotency-key-reused",
-                "The key stands for something else",
-            )
-            .detail(error.to_string())
-            .field("Idempotency-Key", "was used with another body"),
+            Error::KeyReused => idempotency_key_reused(error.to_string()),
             Error::NotHere(not_here) => not_here.into(),
             Error::Elsewhere => Self::new(
                 StatusCode::MISDIRECTED_REQUEST,

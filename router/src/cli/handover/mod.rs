@@ -9,6 +9,7 @@ mod doctor;
 mod move_pen;
 mod pass;
 mod preflight;
+mod progress;
 mod seal;
 mod sides;
 mod verify;

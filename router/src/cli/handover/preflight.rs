@@ -4,9 +4,9 @@
 use std::time::{Duration, Instant};
 
 use handover::wire::{Copy, Phase, Status};
-use indicatif::{ProgressBar, ProgressStyle};
 
 use super::pass::Pass;
+use super::progress;
 use super::sides::{Both, failure};
 use crate::cli::remote::Failure;
 
@@ -24,7 +24,7 @@ pub(super) fn following(pass: &mut Pass<'_>, again: bool) -> Result<Both, Failur
         .block_on(pass.sides.at(pass.to).copy(&Copy { pass: pass.id, again }))
         .map_err(failure);
     begun?;
-    let bar = progress(pass.quiet);
+    let bar = progress::rows("copy", pass.quiet);
     let began = Instant::now();
     loop {
         let both = pass.sides.both(&pass.remote.runtime)?;
@@ -115,18 +115,4 @@ pub(super) fn missing(pass: &Pass<'_>) -> Result<Vec<String>, Failure> {
         missing.push(format!("there would be no way back: {error}"));
     }
     Ok(missing)
-}
-
-fn progress(quiet: bool) -> ProgressBar {
-    if quiet {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new_spinner();
-    if let Ok(style) =
-        ProgressStyle::with_template("  copy       {spinner} {msg}: {human_pos} rows, {per_sec}")
-    {
-        bar.set_style(style);
-    }
-    bar.enable_steady_tick(Duration::from_millis(100));
-    bar
 }

@@ -1,15 +1,14 @@
 //! `banyan verify`: both sides' rows compared while traffic runs, to the row and the column; and mended, if wished.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Args;
 use handover::compare::{self, Difference, Progress, Report};
 use handover::wire::Repair;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
 use super::pass::Pass;
+use super::progress;
 use super::sides::{Both, End, Sides, failure};
 use crate::cli::remote::{Failure, Target};
 use crate::cli::say;
@@ -124,7 +123,7 @@ pub(super) fn look(
     } else {
         End::Service
     };
-    let bar = progress(quiet);
+    let bar = progress::rows("verify", quiet);
     let mut tell = |progress: Progress<'_>| {
         bar.set_position(progress.rows);
         bar.set_message(format!("{} ({} differ)", progress.table, progress.differences));
@@ -138,20 +137,6 @@ pub(super) fn look(
     ));
     bar.finish_and_clear();
     compared.map_err(failure)
-}
-
-fn progress(quiet: bool) -> ProgressBar {
-    if quiet {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new_spinner();
-    if let Ok(style) =
-        ProgressStyle::with_template("  verify     {spinner} {msg}: {human_pos} rows, {per_sec}")
-    {
-        bar.set_style(style);
-    }
-    bar.enable_steady_tick(Duration::from_millis(100));
-    bar
 }
 
 fn summary(report: &Report) -> String {
