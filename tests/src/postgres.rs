@@ -2,11 +2,15 @@
 //!
 //! For everything that runs on PostgreSQL and must find it empty: the demo, the trials.
 
+mod server;
+
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::Context;
 use diesel::{Connection, PgConnection, RunQueryDsl};
 use url::Url;
+
+pub use server::{Server, programs};
 
 /// A database that exists as long as this does.
 #[derive(Debug)]

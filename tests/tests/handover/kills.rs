@@ -4,10 +4,13 @@
 //! after the turn. What must hold does not depend on where it was: within ten seconds of the restart one side accepts writes, or the
 //! doctor names the one move, which then works; and nothing is lost.
 
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use banyan_tests::clients::{Seen, Traffic};
+use banyan_tests::postgres::Server;
+use banyan_tests::till::Database;
 use serde_json::Value;
 
 use crate::back::judge;
@@ -63,6 +66,41 @@ pub(crate) fn everywhere(world: &mut World) -> anyhow::Result<()> {
     judge(world, &judged)
 }
 
+/// Kills the database server under both sides at several moments of passes there and back.
+pub(crate) fn database_server() -> anyhow::Result<()> {
+    let mut server = Server::start()?;
+    let mut world = World::open(&Database::Postgres(Some(server.url())))?;
+    let logs = |world: &World, error: anyhow::Error| anyhow::anyhow!("{error:#}\n{}", world.logs());
+    under_kills(&mut world, &mut server).map_err(|error| logs(&world, error))
+}
+
+fn under_kills(world: &mut World, server: &mut Server) -> anyhow::Result<()> {
+    let router = world.router();
+    let starting = Traffic::start(&router, &world.till.token, 8, true);
+    let traffic = world.till.runtime.block_on(starting)?;
+    world.ask(&["handover", "catalog", "--until", "copy", "--json"])?;
+    for moment in MOMENTS.into_iter().chain(MOMENTS) {
+        let to = if holder(world)? == "monolith" {
+            "service"
+        } else {
+            "monolith"
+        };
+        let coordinator = begin(world, to)?;
+        std::thread::sleep(Duration::from_millis(moment));
+        server.kill();
+        ensure!(!server.answers(), "the server is still there");
+        server.again()?;
+        end(world, coordinator)
+            .with_context(|| format!("the server killed {moment} ms into a pass to the {to}"))?;
+    }
+    let seen = world.till.runtime.block_on(traffic.end())?;
+    let judged = Seen {
+        own: Vec::new(),
+        ..seen
+    };
+    judge(world, &judged)
+}
+
 fn holder(world: &World) -> anyhow::Result<String> {
     world.until("one side writes", Duration::from_secs(10), || {
         let found = world.doctor()?;
@@ -71,7 +109,8 @@ fn holder(world: &World) -> anyhow::Result<String> {
     })
 }
 
-fn one(world: &mut World, victim: Victim, moment: u64, to: &str) -> anyhow::Result<()> {
+/// Begins a pass, and waits until it is on its way or has given up.
+fn begin(world: &World, to: &str) -> anyhow::Result<Child> {
     let mut coordinator = world.spawn(&["handover", "catalog", "--to", to])?;
     // The fence is what makes the rest urgent; the moments are counted from there, or from where the pass gave up.
     let began = Instant::now();
@@ -81,6 +120,11 @@ fn one(world: &mut World, victim: Victim, moment: u64, to: &str) -> anyhow::Resu
         }
         std::thread::sleep(Duration::from_millis(2));
     }
+    Ok(coordinator)
+}
+
+fn one(world: &mut World, victim: Victim, moment: u64, to: &str) -> anyhow::Result<()> {
+    let mut coordinator = begin(world, to)?;
     std::thread::sleep(Duration::from_millis(moment));
     match victim {
         Victim::Coordinator => coordinator.kill()?,
@@ -90,6 +134,10 @@ fn one(world: &mut World, victim: Victim, moment: u64, to: &str) -> anyhow::Resu
             world.start(process)?;
         }
     }
+    end(world, coordinator)
+}
+
+fn end(world: &World, mut coordinator: Child) -> anyhow::Result<()> {
     // A coordinator that lives on gets its chance to end the pass; then it must go.
     let until = Instant::now() + Duration::from_secs(15);
     while coordinator.try_wait()?.is_none() && Instant::now() < until {

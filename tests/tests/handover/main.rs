@@ -33,6 +33,14 @@ fn main() -> std::process::ExitCode {
             trials.push(trial(name, &database, *work));
         }
     }
+    let server = || kills::database_server().map_err(|error| Failed::from(format!("{error:#}")));
+    trials.push(
+        Trial::test(
+            "postgres::the_database_server_is_killed_at_any_step_and_nothing_is_lost",
+            server,
+        )
+        .with_ignored_flag(banyan_tests::postgres::programs().is_none()),
+    );
     libtest_mimic::run(&args, trials).exit_code()
 }
 
