@@ -5,6 +5,7 @@
 
 mod back;
 mod beside;
+mod books;
 mod kills;
 mod rows;
 mod tails;
@@ -32,6 +33,13 @@ fn main() -> std::process::ExitCode {
         for (name, work) in WORKS {
             trials.push(trial(name, &database, *work));
         }
+        let books = trial(
+            "the_real_books_sold_under_passes_add_up",
+            &database,
+            books::replayed,
+        );
+        let ignored = !database.is_there() || !books::file().exists();
+        trials.push(books.with_ignored_flag(ignored));
     }
     let server = || kills::database_server().map_err(|error| Failed::from(format!("{error:#}")));
     trials.push(
