@@ -3,11 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a panic in a test is a report")]
 
 use std::path::Path;
-use std::process::Command;
+
+use banyan_tests::programs;
 
 #[test]
 fn what_stands_behind_the_two_hyphens_reaches_the_demo() {
-    let output = Command::new(env!("CARGO"))
+    let output = programs::cargo()
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
         .args(["demo", "--", "--help"])
         .output()
@@ -18,7 +19,7 @@ fn what_stands_behind_the_two_hyphens_reaches_the_demo() {
 
 #[test]
 fn a_short_journey_of_the_data_ends_with_a_proof_and_nothing_wrong() {
-    let output = Command::new(env!("CARGO"))
+    let output = programs::cargo()
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
         .args(["demo", "--", "--migrate", "--smoke"])
         .output()
