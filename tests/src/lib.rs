@@ -1,6 +1,7 @@
 //! What the tests and the demo share.
 
 pub mod api;
+pub mod books;
 pub mod clients;
 pub mod demo;
 pub mod history;

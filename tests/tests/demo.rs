@@ -2,17 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic in a test is a report")]
 
-use std::path::Path;
-
 use banyan_tests::programs;
 
 #[test]
 fn what_stands_behind_the_two_hyphens_reaches_the_demo() {
-    let output = programs::cargo()
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
-        .args(["demo", "--", "--help"])
-        .output()
-        .unwrap();
+    let output = programs::cargo().args(["demo", "--", "--help"]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success() && said.contains("--smoke"), "{output:?}");
 }
@@ -20,7 +14,6 @@ fn what_stands_behind_the_two_hyphens_reaches_the_demo() {
 #[test]
 fn a_short_journey_of_the_data_ends_with_a_proof_and_nothing_wrong() {
     let output = programs::cargo()
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
         .args(["demo", "--", "--migrate", "--smoke"])
         .output()
         .unwrap();

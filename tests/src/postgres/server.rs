@@ -4,7 +4,6 @@
 //! that its package made.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -108,15 +107,16 @@ impl Server {
 
     /// kill -9 of the server and of all its processes.
     pub fn kill(&mut self) {
-        let Some(server) = self.process() else { return };
-        let children = children(server);
-        for pid in std::iter::once(server).chain(children) {
-            if let Some(pid) = Pid::from_raw(pid) {
-                let _gone = kill_process(pid, Signal::KILL);
+        if let Some(server) = self.process() {
+            let children = children(server);
+            for pid in std::iter::once(server).chain(children) {
+                if let Some(pid) = Pid::from_raw(pid) {
+                    let _gone = kill_process(pid, Signal::KILL);
+                }
             }
         }
         if let Some(mut started) = self.started.take() {
-            let _gone = started.wait();
+            let _gone = started.kill().and_then(|()| started.wait());
         }
     }
 
@@ -162,11 +162,11 @@ impl Server {
 
     fn program(&self, name: &str) -> Command {
         let program = self.programs.join(name);
-        // A folder that the server's user may be in.
         if !getuid().is_root() {
             return Command::new(program);
         }
         let mut command = Command::new("runuser");
+        // A folder that the server's user may be in.
         command
             .current_dir("/")
             .args(["-u", "postgres", "--"])
@@ -202,7 +202,5 @@ fn children(parent: i32) -> Vec<i32> {
         (of == parent).then(|| path.file_name()?.to_str()?.parse().ok())?
     };
     let all = fs::read_dir("/proc").into_iter().flatten().flatten();
-    all.filter(|entry| entry.metadata().is_ok_and(|of| of.mode() & 0o040_000 != 0))
-        .filter_map(|entry| is_child(&entry.path()))
-        .collect()
+    all.filter_map(|entry| is_child(&entry.path())).collect()
 }

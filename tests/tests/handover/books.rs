@@ -5,31 +5,21 @@
 //! them; the first `BANYAN_INVOICES` invoices are replayed (60; 0 for all).
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::Read;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use banyan_tests::books::{Line, Sums, add, file, lines, same};
 use chassis::db::{Db, PoolSettings};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
-use flate2::read::GzDecoder;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::rows;
 use crate::world::{Process, World};
 
-/// Units and pence by some key.
-type Sums = BTreeMap<String, (i64, i64)>;
-
 /// How long the other modules may take to see a price that was set at the service.
 const SOON: Duration = Duration::from_secs(5);
-
-/// Where the books lie.
-pub(crate) fn file() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/online-retail.csv.gz")
-}
 
 /// One order: what one invoice sold, each product once.
 #[derive(Debug, Default)]
@@ -57,7 +47,7 @@ pub(crate) fn replayed(world: &mut World) -> anyhow::Result<()> {
     let invoices = std::env::var("BANYAN_INVOICES")
         .ok()
         .and_then(|text| text.parse().ok());
-    let (orders, by_code, by_country) = read(&file(), invoices.unwrap_or(60))?;
+    let (orders, by_code, by_country) = read(invoices.unwrap_or(60))?;
     let customers = world.till.runtime.block_on(stock(world, &orders))?;
     let mut prices = HashMap::new();
     let quarter = orders.len().div_ceil(4);
@@ -94,39 +84,42 @@ pub(crate) fn replayed(world: &mut World) -> anyhow::Result<()> {
 }
 
 /// The orders of the first invoices, and what they sum up to.
-fn read(path: &Path, most: usize) -> anyhow::Result<(Vec<Order>, Sums, Sums)> {
-    let mut text = String::new();
-    GzDecoder::new(std::fs::File::open(path)?).read_to_string(&mut text)?;
+fn read(most: usize) -> anyhow::Result<(Vec<Order>, Sums, Sums)> {
     let (mut orders, mut by_code, mut by_country) = (Vec::<Order>::new(), Sums::new(), Sums::new());
     let (mut invoices, mut last) = (0, String::new());
-    for record in csv::Reader::from_reader(text.as_bytes()).records() {
-        let record = record?;
-        let (invoice, code, country) = (&record[0], &record[1], &record[7]);
-        let (units, pence): (i64, i64) = (record[3].parse()?, pence(&record[5])?);
+    for line in lines(&file())? {
+        let Line {
+            invoice,
+            code,
+            units,
+            pence,
+            country,
+            ..
+        } = line;
         if units < 1 || pence < 1 {
             continue;
         }
         if last != invoice {
             invoices += 1;
-            invoice.clone_into(&mut last);
+            last.clone_from(&invoice);
             if most > 0 && invoices > most {
                 break;
             }
         }
-        add(&mut by_code, code, units, units * pence);
-        add(&mut by_country, country, units, units * pence);
+        add(&mut by_code, &code, units, units * pence);
+        add(&mut by_country, &country, units, units * pence);
         // Where the invoice has it twice, or more than a cart takes, it becomes another order.
         let fits = |order: &&mut Order| {
-            order.invoice == invoice && !order.lines.contains_key(code) && order.lines.len() < 100
+            order.invoice == invoice && !order.lines.contains_key(&code) && order.lines.len() < 100
         };
         match orders.iter_mut().rev().take(10).find(fits) {
             Some(order) => {
-                order.lines.insert(code.to_owned(), (units, pence));
+                order.lines.insert(code, (units, pence));
             }
             None => orders.push(Order {
-                invoice: invoice.to_owned(),
-                country: country.to_owned(),
-                lines: BTreeMap::from([(code.to_owned(), (units, pence))]),
+                invoice,
+                country,
+                lines: BTreeMap::from([(code, (units, pence))]),
             }),
         }
     }
@@ -264,33 +257,4 @@ fn sold(world: &World) -> anyhow::Result<Vec<Sold>> {
         CAST(SUM(l.quantity * l.unit_amount) AS BIGINT) AS pence FROM orders o JOIN order_lines l ON l.order_id = o.id \
         WHERE o.state <> 'cancelled' GROUP BY o.customer_id, l.sku";
     Ok(diesel::sql_query(query).load(&mut *db.connect()?)?)
-}
-
-fn add(sums: &mut Sums, key: &str, units: i64, pence: i64) {
-    let sum = sums.entry(key.to_owned()).or_default();
-    sum.0 += units;
-    sum.1 += pence;
-}
-
-/// `2.5` is 250, and a part of a penny counts for nothing, which the shop could not take either.
-fn pence(price: &str) -> anyhow::Result<i64> {
-    let (pounds, rest) = price.split_once('.').unwrap_or((price, ""));
-    let rest = format!("{rest:0<2}");
-    Ok(pounds.parse::<i64>()? * 100 + rest[..2].parse::<i64>()?)
-}
-
-fn same(found: &Sums, meant: &Sums) -> anyhow::Result<()> {
-    let differ: Vec<_> = meant
-        .iter()
-        .filter(|(key, sum)| found.get(*key) != Some(sum))
-        .map(|(key, sum)| format!("{key}: {:?} instead of {sum:?}", found.get(key)))
-        .collect();
-    ensure!(
-        differ.is_empty() && found.len() == meant.len(),
-        "{} of {} differ: {:?}",
-        differ.len(),
-        meant.len(),
-        differ.iter().take(5).collect::<Vec<_>>()
-    );
-    Ok(())
 }

@@ -41,22 +41,28 @@ pub(crate) fn everywhere(world: &mut World) -> anyhow::Result<()> {
             .collect(),
         Err(_) => MOMENTS.to_vec(),
     };
+    under_traffic(world, |world| {
+        for victim in VICTIMS {
+            for moment in &moments {
+                let to = next(world)?;
+                one(world, victim, *moment, to)
+                    .with_context(|| format!("{victim:?} killed {moment} ms into a pass to the {to}"))?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Does something while clients never rest, after the service has begun to follow, and looks at everything afterwards.
+fn under_traffic(
+    world: &mut World,
+    work: impl FnOnce(&mut World) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let router = world.router();
     let starting = Traffic::start(&router, &world.till.token, 8, true);
     let traffic = world.till.runtime.block_on(starting)?;
     world.ask(&["handover", "catalog", "--until", "copy", "--json"])?;
-    for victim in VICTIMS {
-        for moment in &moments {
-            let holder = holder(world)?;
-            let to = if holder == "monolith" {
-                "service"
-            } else {
-                "monolith"
-            };
-            one(world, victim, *moment, to)
-                .with_context(|| format!("{victim:?} killed {moment} ms into a pass to the {to}"))?;
-        }
-    }
+    work(world)?;
     let seen = world.till.runtime.block_on(traffic.end())?;
     // What was left unanswered may have been done or not; the history knows that, the own products do not.
     let judged = Seen {
@@ -70,42 +76,33 @@ pub(crate) fn everywhere(world: &mut World) -> anyhow::Result<()> {
 pub(crate) fn database_server() -> anyhow::Result<()> {
     let mut server = Server::start()?;
     let mut world = World::open(&Database::Postgres(Some(server.url())))?;
-    let logs = |world: &World, error: anyhow::Error| anyhow::anyhow!("{error:#}\n{}", world.logs());
-    under_kills(&mut world, &mut server).map_err(|error| logs(&world, error))
+    let killed = under_traffic(&mut world, |world| {
+        for moment in MOMENTS.into_iter().chain(MOMENTS) {
+            let to = next(world)?;
+            let coordinator = begin(world, to)?;
+            std::thread::sleep(Duration::from_millis(moment));
+            server.kill();
+            ensure!(!server.answers(), "the server is still there");
+            server.again()?;
+            end(world, coordinator)
+                .with_context(|| format!("the server killed {moment} ms into a pass to the {to}"))?;
+        }
+        Ok(())
+    });
+    killed.map_err(|error| anyhow::anyhow!("{error:#}\n{}", world.logs()))
 }
 
-fn under_kills(world: &mut World, server: &mut Server) -> anyhow::Result<()> {
-    let router = world.router();
-    let starting = Traffic::start(&router, &world.till.token, 8, true);
-    let traffic = world.till.runtime.block_on(starting)?;
-    world.ask(&["handover", "catalog", "--until", "copy", "--json"])?;
-    for moment in MOMENTS.into_iter().chain(MOMENTS) {
-        let to = if holder(world)? == "monolith" {
-            "service"
-        } else {
-            "monolith"
-        };
-        let coordinator = begin(world, to)?;
-        std::thread::sleep(Duration::from_millis(moment));
-        server.kill();
-        ensure!(!server.answers(), "the server is still there");
-        server.again()?;
-        end(world, coordinator)
-            .with_context(|| format!("the server killed {moment} ms into a pass to the {to}"))?;
-    }
-    let seen = world.till.runtime.block_on(traffic.end())?;
-    let judged = Seen {
-        own: Vec::new(),
-        ..seen
-    };
-    judge(world, &judged)
-}
-
-fn holder(world: &World) -> anyhow::Result<String> {
+/// Where the next pass goes, once one side writes.
+fn next(world: &World) -> anyhow::Result<&'static str> {
     world.until("one side writes", Duration::from_secs(10), || {
         let found = world.doctor()?;
         let is_settled = found["next"]["move"] == "none" || found["next"]["move"] == "turn";
-        Ok(found["writes"].as_str().filter(|_| is_settled).map(str::to_owned))
+        let to = match found["writes"].as_str() {
+            Some("monolith") => Some("service"),
+            Some(_) => Some("monolith"),
+            None => None,
+        };
+        Ok(to.filter(|_| is_settled))
     })
 }
 

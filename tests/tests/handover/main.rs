@@ -38,7 +38,7 @@ fn main() -> std::process::ExitCode {
             &database,
             books::replayed,
         );
-        let ignored = !database.is_there() || !books::file().exists();
+        let ignored = !database.is_there() || !banyan_tests::books::file().exists();
         trials.push(books.with_ignored_flag(ignored));
     }
     let server = || kills::database_server().map_err(|error| Failed::from(format!("{error:#}")));

@@ -1,14 +1,9 @@
-//! The books, added up by the test itself: no code of the product has a part in it.
+//! What the books say, added up.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use anyhow::Context;
-use flate2::read::GzDecoder;
-
-/// Units and pence by some key.
-pub(super) type Sums = BTreeMap<String, (i64, i64)>;
+use banyan_tests::books::{Sums, add, lines};
 
 /// What the books say.
 #[derive(Debug, Default)]
@@ -24,27 +19,17 @@ pub(super) struct Ledger {
 impl Ledger {
     /// Adds up a gzipped file.
     pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
-        let mut text = String::new();
-        GzDecoder::new(std::fs::File::open(path)?).read_to_string(&mut text)?;
         let mut ledger = Self::default();
-        for record in csv::Reader::from_reader(text.as_bytes()).records() {
-            let record = record?;
-            let [invoice, code, _, quantity, _, price, customer, country] = record
-                .iter()
-                .collect::<Vec<_>>()
-                .try_into()
-                .ok()
-                .context("eight columns")?;
-            let quantity: i64 = quantity.parse()?;
-            let pence = quantity * pence(price)?;
+        for line in lines(path)? {
+            let pence = line.units * line.pence;
             ledger.lines += 1;
-            ledger.invoices.insert(invoice.to_owned());
-            if !customer.is_empty() {
-                ledger.customers.insert(customer.to_owned());
-            }
             ledger.pence += pence;
-            add(&mut ledger.by_code, code, quantity, pence);
-            add(&mut ledger.by_country, country, quantity, pence);
+            add(&mut ledger.by_code, &line.code, line.units, pence);
+            add(&mut ledger.by_country, &line.country, line.units, pence);
+            ledger.invoices.insert(line.invoice);
+            if !line.customer.is_empty() {
+                ledger.customers.insert(line.customer);
+            }
         }
         Ok(ledger)
     }
@@ -56,21 +41,4 @@ impl Ledger {
             .filter(|number| number.starts_with('C'))
             .count()
     }
-}
-
-fn add(sums: &mut Sums, key: &str, quantity: i64, pence: i64) {
-    let sum = sums.entry(key.to_owned()).or_default();
-    sum.0 += quantity;
-    sum.1 += pence;
-}
-
-/// `2.5` is 250: no float has a part in it either.
-fn pence(price: &str) -> anyhow::Result<i64> {
-    let (pounds, rest) = price.split_once('.').unwrap_or((price, ""));
-    let rest = format!("{rest:0<2}");
-    anyhow::ensure!(
-        rest[2..].bytes().all(|digit| digit == b'0'),
-        "{price} has a part of a penny"
-    );
-    Ok(pounds.parse::<i64>()? * 100 + rest[..2].parse::<i64>()?)
 }

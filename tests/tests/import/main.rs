@@ -21,7 +21,7 @@ fn main() -> std::process::ExitCode {
         // Cargo has said why.
         return std::process::ExitCode::FAILURE;
     }
-    let books = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/online-retail.csv.gz");
+    let books = banyan_tests::books::file();
     let mut trials = Vec::new();
     for database in Database::both() {
         let ignored = !database.is_there();

@@ -4,11 +4,12 @@ use std::path::Path;
 use std::process::Output;
 
 use anyhow::{Context, ensure};
+use banyan_tests::books::{Sums, same};
 use banyan_tests::till::Till;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
-use super::ledger::{Ledger, Sums};
+use super::ledger::Ledger;
 
 /// Figures of the real books, from the description that comes with them.
 const LINES: usize = 39_522;
@@ -154,21 +155,4 @@ async fn report(till: &Till, query: &str) -> anyhow::Result<Value> {
         .await?;
     ensure!(status == StatusCode::OK, "{query}: {status} {report}");
     Ok(report)
-}
-
-fn same(said: &Sums, meant: &Sums) -> anyhow::Result<()> {
-    ensure!(
-        said.len() == meant.len(),
-        "{} groups instead of {}",
-        said.len(),
-        meant.len()
-    );
-    for (key, sum) in meant {
-        ensure!(
-            said.get(key) == Some(sum),
-            "{key}: {:?} instead of {sum:?}",
-            said.get(key)
-        );
-    }
-    Ok(())
 }

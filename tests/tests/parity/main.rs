@@ -27,7 +27,7 @@ fn main() -> std::process::ExitCode {
         // Cargo has said why.
         return std::process::ExitCode::FAILURE;
     }
-    let books = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/online-retail.csv.gz");
+    let books = banyan_tests::books::file();
     let trials = [
         trial(
             "one_wrong_product_in_500_is_named_and_keeps_the_route_where_it_is",

@@ -29,6 +29,8 @@ fn main() -> std::process::ExitCode {
         if matches!(database, Database::Postgres(_)) {
             let name = "a_move_comes_through_beside_a_stream_of_writers";
             trials.push(trial(name, &database, races::moves_beside_writers, 0));
+            let name = "a_write_that_changes_nothing_keeps_the_pen_until_it_ends";
+            trials.push(trial(name, &database, races::a_write_of_nothing, 0));
         }
     }
     libtest_mimic::run(&args, trials).exit_code()

@@ -1,7 +1,7 @@
 //! Commands that meet a move of the pen, and moves that meet a stream of writers.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -39,15 +39,12 @@ pub(crate) fn copy_and_acceptance(pair: &Pair) -> anyhow::Result<()> {
             pair.runtime.block_on(pair.service.side.copy(&again))
         });
         if postgres {
-            let mut looker = Db::open(pair.service.url(), &PoolSettings::default())?;
-            pair.until("the copy waits for the acceptance", || waits(&mut looker))?;
+            pair.until("the copy waits for the acceptance", || waits(&pair.service.db))?;
         }
         open.batch_execute("COMMIT")?;
         drop(open);
         copy.join().map_err(|_| anyhow::anyhow!("the copy panicked"))
-    })
-    .map(|copied| copied.map(|_: handover::wire::Pen| ()));
-    let copied = copied?;
+    })?;
     ensure!(copied.as_ref().is_err_and(|error| error.is("lost")), "{copied:?}");
     let status = pair.status()?;
     ensure!(status.pen.is_here() && status.follow.is_none(), "{status:?}");
@@ -58,12 +55,48 @@ pub(crate) fn copy_and_acceptance(pair: &Pair) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn waits(db: &mut Db) -> anyhow::Result<Option<()>> {
+fn waits(db: &Db) -> anyhow::Result<Option<()>> {
     let query = "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' \
         AND (query LIKE 'LOCK TABLE%' OR query LIKE 'DELETE FROM follow%')";
     let mut conn = db.connect()?;
     let Waiting { n } = diesel::sql_query(query).get_result(&mut *conn)?;
     Ok((n > 0).then_some(()))
+}
+
+/// PostgreSQL: a write that comes to no trigger keeps the pen all the same until its transaction ends. Otherwise it would say what a row is,
+/// or that there is none, when the other side has long changed it.
+pub(crate) fn a_write_of_nothing(pair: &Pair) -> anyhow::Result<()> {
+    pair.follow()?;
+    let epoch = pair.ask(pair.monolith.side.status())?.pen.epoch;
+    let (begun, has_begun) = mpsc::channel();
+    let (end, may_end) = mpsc::channel::<()>();
+    let may_end = Mutex::new(may_end);
+    let work = move |_: &mut Conn| {
+        let _ = begun.send(());
+        let _ = may_end.lock().map(|may_end| may_end.recv());
+        Ok::<_, crate::sides::Error>(())
+    };
+    let gate = pair.monolith.gate.clone();
+    let write = pair
+        .runtime
+        .spawn(async move { gate.write(work).await.map(|_| ()) });
+    has_begun.recv()?;
+    let fence = || {
+        pair.runtime.block_on(
+            pair.monolith
+                .side
+                .fence(&fence(Uuid::new_v4(), epoch, "things", 20_000)),
+        )
+    };
+    let early = fence();
+    ensure!(
+        early.as_ref().is_err_and(|error| error.is("writers")),
+        "{early:?}"
+    );
+    drop(end);
+    pair.runtime.block_on(write)??;
+    ensure!(fence().is_ok(), "nobody writes any more");
+    Ok(())
 }
 
 /// PostgreSQL: writers look at the pen under a share of its lock, one beside the other and without a gap, also those that are refused.

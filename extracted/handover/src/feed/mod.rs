@@ -22,7 +22,7 @@ use crate::wire::{Change, Changes, Pen, Position, Snapshot, State};
 use crate::{Error, Names, pen};
 
 pub(crate) use cursor::Cursor;
-pub(crate) use prune::{AT_ONCE as PRUNED_AT_ONCE, Keep, prune};
+pub(crate) use prune::{Keep, prune};
 
 /// Bytes of rows in one answer, about; the protocol's limit is 8 MiB.
 const BUDGET: usize = 4 << 20;

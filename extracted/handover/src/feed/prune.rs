@@ -11,7 +11,7 @@ use crate::wire::Pen;
 use crate::{Error, Names, sql};
 
 /// Entries removed in one transaction, so that no writer waits for long.
-pub(crate) const AT_ONCE: usize = 10_000;
+const AT_ONCE: usize = 10_000;
 
 /// How long, and how much, is kept for a follower that does not come.
 #[derive(Clone, Copy, Debug)]
@@ -20,13 +20,13 @@ pub(crate) struct Keep {
     pub(crate) changes: u64,
 }
 
-/// Removes what nobody needs, some of it; says how many entries went and whom it has forgotten.
+/// Removes what nobody needs, some of it; says whether more of it is left, and whom it has forgotten.
 pub(crate) fn prune(
     conn: &mut Conn,
     names: &Names,
     pen: &Pen,
     keep: Keep,
-) -> Result<(usize, Vec<String>), Error> {
+) -> Result<(bool, Vec<String>), Error> {
     let full = is_full(conn, names, keep.changes)?;
     let (mut floor, mut forgotten) = (Cursor::present(conn, names)?.reached(), Vec::new());
     let oldest = Utc::now() - TimeDelta::days(i64::from(keep.days));
@@ -44,7 +44,7 @@ pub(crate) fn prune(
             Err(_) => followers::forget(conn, names, &follower.side)?,
         }
     }
-    Ok((remove(conn, names, floor)?, forgotten))
+    Ok((remove(conn, names, floor)? == AT_ONCE, forgotten))
 }
 
 /// Whether more entries than that are kept. Each is looked at only if the first and the last number lie that far apart.

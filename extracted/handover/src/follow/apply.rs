@@ -37,15 +37,6 @@ pub(crate) fn as_follower(
     Ok(true)
 }
 
-/// Lets the open transaction commit before it is on disk. After a crash of the server the last of these may be gone, but no part of one:
-/// right for a chunk of a copy, which is asked for again, and wrong for a page of the feed, which the source forgets.
-pub(crate) fn without_waiting_for_the_disk(conn: &mut Conn) -> Result<(), Error> {
-    if matches!(conn, Conn::Postgres(_)) {
-        conn.batch_execute("SET LOCAL synchronous_commit = off")?;
-    }
-    Ok(())
-}
-
 /// Whether the other side holds the pen, and will until this transaction ends.
 fn is_still_elsewhere(conn: &mut Conn, names: &Names) -> Result<bool, Error> {
     let pen = pen::read_for_write(conn, names)?;

@@ -143,7 +143,6 @@ impl Worker {
     ) -> Result<bool, Error> {
         let (names, store) = (Arc::clone(&self.link.names), Arc::clone(&self.link.store));
         let work = move |conn: &mut _| {
-            apply::without_waiting_for_the_disk(conn)?;
             apply::as_follower(conn, &names, &before, &next, |conn| {
                 let table = feed::table(&*store, &table)?;
                 apply::replace(conn, &*store, table, before.copy_key.as_ref(), &chunk)

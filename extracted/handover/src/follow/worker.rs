@@ -128,7 +128,7 @@ impl Worker {
             return Ok(REST);
         }
         let (names, pen, keep) = (Arc::clone(&self.link.names), pen.clone(), self.link.keep);
-        let (removed, forgotten) = self
+        let (more, forgotten) = self
             .link
             .db
             .write(move |conn| feed::prune(conn, &names, &pen, keep))
@@ -140,8 +140,8 @@ impl Worker {
                 "forgotten: it let the feed grow past its limits"
             );
         }
-        if removed == feed::PRUNED_AT_ONCE {
-            // More is waiting; writers get their turn between.
+        if more {
+            // Writers get their turn between.
             return Ok(Duration::from_millis(10));
         }
         self.pruned = Instant::now();

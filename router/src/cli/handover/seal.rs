@@ -63,8 +63,9 @@ impl Seal {
                 service.side
             ));
         }
-        let is_known = |side: &str| service.feed.followers.iter().any(|known| known.side == side);
-        if service.pen.is_here() && !is_known(&monolith.side) {
+        let followers = &service.feed.followers;
+        let is_known = followers.iter().any(|known| known.side == monolith.side);
+        if service.pen.is_here() && !is_known {
             held.push(format!(
                 "`{}` keeps no feed for `{}`, which was forgotten, or a seal was broken off; copy once more with `banyan handover {} \
                  --to {} --until copy --again`, then seal",
