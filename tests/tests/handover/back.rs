@@ -6,10 +6,16 @@ use anyhow::ensure;
 use banyan_tests::clients::{NAMED, Seen, Traffic, last_reads};
 use banyan_tests::history::{What, contradictions};
 
+use chassis::db::Conn;
+use diesel::connection::SimpleConnection;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
 use crate::rows;
-use crate::world::World;
+use crate::world::{Process, World};
 
 const CLIENTS: usize = 16;
+const SOON: Duration = Duration::from_secs(10);
 
 /// Hands the catalog over and back while clients never rest, then looks at everything.
 #[expect(
@@ -57,7 +63,7 @@ pub(crate) fn there_and_back(world: &mut World) -> anyhow::Result<()> {
 pub(crate) fn split_reads(world: &mut World) -> anyhow::Result<()> {
     world.ask(&["handover", "catalog", "--until", "copy", "--json"])?;
     let route = |mode: &str| format!("match = \"GET /api/products/{{sku}}\"\n{mode}\n");
-    let one = route("mode = \"by-owner\"");
+    let one = route("mode = \"by-owner\"\nfallback = false");
     let split = route(&format!(
         "mode = \"canary\"\npercent = 50\nsticky = \"header:{NAMED}\""
     ));
@@ -139,4 +145,83 @@ fn number<N: std::str::FromStr>(variable: &str, usual: N) -> N {
         .ok()
         .and_then(|text| text.parse().ok())
         .unwrap_or(usual)
+}
+
+/// The monolith answers for a service that is dead, as long as it follows: with what it has, which may be a moment old, to a client who has
+/// written nothing; and not to one whose write it has not.
+pub(crate) fn in_the_services_stead(world: &mut World) -> anyhow::Result<()> {
+    world.ask(&["handover", "catalog", "--to", "service", "--json"])?;
+    let route = |fallback| {
+        format!("match = \"GET /api/products/{{sku}}\"\nmode = \"by-owner\"\nfallback = {fallback}\n")
+    };
+    world.edit(&route(false), &route(true))?;
+    let product = json!({ "sku": "MUG", "name": "Mug", "category": "mugs", "price": { "amount": 1, "currency": "GBP" } });
+    let (status, first, _) = ask(world, Method::POST, "/api/products", Some(product), None)?;
+    ensure!(status == StatusCode::CREATED && first.is_some(), "{status}");
+    world.until("the monolith has the product", SOON, || {
+        let read = world.till.send(Method::GET, "/api/products/MUG", None);
+        Ok((world.till.runtime.block_on(read)?.0 == StatusCode::OK).then_some(()))
+    })?;
+    // From here on the monolith applies nothing.
+    let db = rows::open(world, Process::Monolith)?;
+    let mut open = db.connect()?;
+    let begin = if matches!(&*open, Conn::Postgres(_)) {
+        "BEGIN"
+    } else {
+        "BEGIN IMMEDIATE"
+    };
+    open.batch_execute(&format!("{begin}; UPDATE follow_catalog SET cursor = cursor"))?;
+    let price = json!({ "price": { "amount": 2, "currency": "GBP" } });
+    let (status, written, _) = ask(world, Method::PUT, "/api/products/MUG/price", Some(price), None)?;
+    ensure!(
+        status == StatusCode::OK && written > first,
+        "{status} {written:?}"
+    );
+    world.kill(Process::Catalog);
+    let read = |position: Option<&str>| ask(world, Method::GET, "/api/products/MUG", None, position);
+    let (status, _, body) = read(written.as_deref())?;
+    ensure!(
+        status.is_server_error(),
+        "an answer older than its own write: {status} {body}"
+    );
+    let (status, _, body) = read(None)?;
+    ensure!(
+        status == StatusCode::OK && body["price"]["amount"] == 1,
+        "{status} {body}"
+    );
+    open.batch_execute("ROLLBACK")?;
+    drop(open);
+    world.start(Process::Catalog)?;
+    world.until("the write is read", SOON, || {
+        let (status, _, body) = ask(world, Method::GET, "/api/products/MUG", None, written.as_deref())?;
+        Ok((status == StatusCode::OK && body["price"]["amount"] == 2).then_some(()))
+    })
+}
+
+/// A request through the router, from a client who has come so far; the answer's position, and its body.
+fn ask(
+    world: &World,
+    method: Method,
+    path: &str,
+    body: Option<Value>,
+    position: Option<&str>,
+) -> anyhow::Result<(StatusCode, Option<String>, Value)> {
+    let mut request = world
+        .till
+        .client
+        .request(method, format!("{}{path}", world.router()))
+        .bearer_auth(&world.till.token);
+    if let Some(position) = position {
+        request = request.header("x-data-position", position);
+    }
+    if let Some(body) = body {
+        request = request.json(&body);
+    }
+    world.till.runtime.block_on(async {
+        let answer = request.send().await?;
+        let status = answer.status();
+        let position = answer.headers().get("x-data-position");
+        let position = position.and_then(|value| value.to_str().ok()).map(str::to_owned);
+        Ok((status, position, answer.json().await.unwrap_or_default()))
+    })
 }

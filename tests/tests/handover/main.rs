@@ -64,6 +64,10 @@ const WORKS: &[(&str, Work)] = &[
         back::split_reads,
     ),
     (
+        "the_monolith_answers_for_a_dead_service_and_never_with_less_than_a_client_wrote",
+        back::in_the_services_stead,
+    ),
+    (
         "what_travels_with_the_rows_holds_on_the_other_side",
         tails::what_travels,
     ),

@@ -51,8 +51,8 @@ pub(super) enum Process {
 }
 
 impl World {
-    /// Starts all three. Every route of the catalog is served by whoever holds its data, so that one order of writes must explain what
-    /// all clients see.
+    /// Starts all three. Every route of the catalog is served by whoever holds its data and by nobody in its stead, so that one order of
+    /// writes must explain what all clients see.
     pub(super) fn open(database: &Database) -> anyhow::Result<Self> {
         let ports = Ports {
             catalog: free_port()?,
@@ -273,24 +273,40 @@ impl World {
             format!("[[modules.catalog.routes]]\nname = \"{name}\"\nmatch = \"{rule}\"\n{mode}\n\n")
         };
         let routes = [
-            route("list-products", "GET /api/products", "mode = \"by-owner\""),
-            route("get-product", "GET /api/products/{sku}", "mode = \"by-owner\""),
-            route("list-categories", "GET /api/categories", "mode = \"by-owner\""),
-            route("create-product", "POST /api/products", "mode = \"by-owner\""),
+            route(
+                "list-products",
+                "GET /api/products",
+                "mode = \"by-owner\"\nfallback = false",
+            ),
+            route(
+                "get-product",
+                "GET /api/products/{sku}",
+                "mode = \"by-owner\"\nfallback = false",
+            ),
+            route(
+                "list-categories",
+                "GET /api/categories",
+                "mode = \"by-owner\"\nfallback = false",
+            ),
+            route(
+                "create-product",
+                "POST /api/products",
+                "mode = \"by-owner\"\nfallback = false",
+            ),
             route(
                 "replace-product",
                 "PUT /api/products/{sku}",
-                "mode = \"by-owner\"",
+                "mode = \"by-owner\"\nfallback = false",
             ),
             route(
                 "set-price",
                 "PUT /api/products/{sku}/price",
-                "mode = \"by-owner\"",
+                "mode = \"by-owner\"\nfallback = false",
             ),
             route(
                 "delete-product",
                 "DELETE /api/products/{sku}",
-                "mode = \"by-owner\"",
+                "mode = \"by-owner\"\nfallback = false",
             ),
         ];
         format!(
