@@ -1,5 +1,7 @@
 //! There and back, again and again, while clients never rest.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
@@ -146,6 +148,55 @@ fn number<N: std::str::FromStr>(variable: &str, usual: N) -> N {
         .and_then(|text| text.parse().ok())
         .unwrap_or(usual)
 }
+
+/// A product that is changed without a pause is never still between a look at one side and one at the other, so it is compared when writes
+/// wait; the pen moves, and no change is lost.
+pub(crate) fn never_at_rest(world: &mut World) -> anyhow::Result<()> {
+    let product = json!({ "sku": "MUG", "name": "Mug", "category": "mugs", "price": { "amount": 1, "currency": "GBP" } });
+    let (status, ..) = ask(world, Method::POST, "/api/products", Some(product), None)?;
+    ensure!(status == StatusCode::CREATED, "{status}");
+    let (is_over, changes) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicI64::new(1)));
+    let changers: Vec<_> = (0..4)
+        .map(|_| {
+            let (client, token) = (world.till.client.clone(), world.till.token.clone());
+            let url = format!("{}/api/products/MUG/price", world.router());
+            let (is_over, changes) = (Arc::clone(&is_over), Arc::clone(&changes));
+            world.till.runtime.spawn(async move {
+                while !is_over.load(Ordering::Relaxed) {
+                    // A price that is so already would change nothing.
+                    let amount = PRICES.fetch_add(1, Ordering::Relaxed);
+                    let price = json!({ "price": { "amount": amount, "currency": "GBP" } });
+                    let answer = client.put(&url).bearer_auth(&token).json(&price).send().await?;
+                    ensure!(answer.status() == StatusCode::OK, "{}", answer.status());
+                    changes.fetch_add(1, Ordering::Relaxed);
+                }
+                Ok(())
+            })
+        })
+        .collect();
+    let mut looked_again = 0;
+    for to in ["service", "monolith", "service", "monolith"] {
+        let done = world.ask(&["handover", "catalog", "--to", to, "--json"])?;
+        ensure!(done["outcome"] == "moved", "{done}");
+        let steps = done["steps"].as_array().into_iter().flatten();
+        looked_again += steps.filter(|step| step["step"] == "verify").count() - 1;
+    }
+    is_over.store(true, Ordering::Relaxed);
+    for changer in changers {
+        world.till.runtime.block_on(changer)??;
+    }
+    ensure!(looked_again > 0, "it came to rest by itself each time");
+    let (_, product) = world.till.runtime.block_on(get(world, "MUG"))?;
+    let changes = changes.load(Ordering::Relaxed);
+    ensure!(product["version"] == changes, "{changes} changes, and {product}");
+    world.until("both databases have the same rows", SOON, || {
+        let (_, wrong) = rows::compare(world)?;
+        Ok(wrong.is_empty().then_some(()))
+    })
+}
+
+/// Each is used once.
+static PRICES: AtomicI64 = AtomicI64::new(2);
 
 /// The monolith answers for a service that is dead, as long as it follows: with what it has, which may be a moment old, to a client who has
 /// written nothing; and not to one whose write it has not.

@@ -64,6 +64,10 @@ const WORKS: &[(&str, Work)] = &[
         back::split_reads,
     ),
     (
+        "a_product_that_is_never_at_rest_does_not_keep_the_pen",
+        back::never_at_rest,
+    ),
+    (
         "the_monolith_answers_for_a_dead_service_and_never_with_less_than_a_client_wrote",
         back::in_the_services_stead,
     ),

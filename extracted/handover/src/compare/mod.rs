@@ -2,14 +2,16 @@
 //!
 //! What a row is called different for: its hash differed, the follower had reached everything that the holder's answer covered,
 //! and asked again neither hash had moved. A row that the holder did not change between two looks, with everything applied in
-//! between, has no business being different. What does not come to rest in twenty looks is *unsettled*, which is not equal.
+//! between, has no business being different. What does not come to rest in twenty looks is *unsettled*, which is not equal; it can be
+//! looked at once more when writes wait ([`settle`]).
 
 mod suspects;
 
+use futures_util::future::try_join_all;
 use serde::Serialize;
 use serde_json::Value;
 
-use self::suspects::Looked;
+use self::suspects::{Found, Looked};
 use crate::client::{Error, Side};
 use crate::row::Key;
 use crate::wire::{Detail, TableInfo};
@@ -28,14 +30,32 @@ pub struct Report {
     pub differences: Vec<Difference>,
     /// How many rows differ.
     pub total: u64,
-    /// How many rows were never at rest long enough to be judged.
-    pub unsettled: u64,
+    /// The rows that were never at rest long enough to be judged.
+    pub unsettled: Vec<Unsettled>,
+}
+
+/// A row that was never at rest.
+#[derive(Clone, Debug, Serialize)]
+pub struct Unsettled {
+    /// Its table.
+    pub table: String,
+    /// Its key.
+    pub key: Key,
+    /// The key before it on the holder's side, with which it can be asked for alone.
+    pub after: Option<Key>,
 }
 
 impl Report {
+    fn take(&mut self, found: Found) {
+        self.total += found.differences.len() as u64;
+        self.unsettled.extend(found.unsettled);
+        let room = TOLD.saturating_sub(self.differences.len());
+        self.differences.extend(found.differences.into_iter().take(room));
+    }
+
     /// Whether both sides have the same rows, as far as can be said.
     pub fn is_equal(&self) -> bool {
-        self.total == 0 && self.unsettled == 0
+        self.total == 0 && self.unsettled.is_empty()
     }
 }
 
@@ -103,6 +123,25 @@ pub async fn compare(
     Ok(report)
 }
 
+/// Looks once more at the rows that did not come to rest, all at a time, and moves them to where they belong. For when writes wait, so that
+/// they do come to rest.
+pub async fn settle(holder: &Side, follower: &Side, report: &mut Report) -> Result<(), Error> {
+    let unsettled = std::mem::take(&mut report.unsettled);
+    let looks = unsettled.iter().map(|row| {
+        let table = &row.table;
+        let looked = Looked {
+            holder,
+            follower,
+            table,
+        };
+        suspects::judge(looked, row.after.as_ref(), Some(&row.key))
+    });
+    for found in try_join_all(looks).await? {
+        report.take(found);
+    }
+    Ok(())
+}
+
 async fn one_table(
     holder: &Side,
     follower: &Side,
@@ -132,12 +171,7 @@ async fn one_table(
         rows += theirs.rows;
         if ours.sha256 != theirs.sha256 {
             let found = suspects::judge(looked, after.as_ref(), theirs.through.as_ref()).await?;
-            report.total += found.differences.len() as u64;
-            report.unsettled += found.unsettled;
-            let room = TOLD.saturating_sub(report.differences.len());
-            report
-                .differences
-                .extend(found.differences.into_iter().take(room));
+            report.take(found);
         }
         progress(Progress {
             table: &table.name,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Column, Difference};
+use super::{Column, Difference, Unsettled};
 use crate::client::{Error, Side};
 use crate::row::{Key, Row};
 use crate::wire::{Chunk, Detail};
@@ -18,7 +18,7 @@ const FEW: usize = 50;
 /// What became of the suspects of one chunk.
 pub(super) struct Found {
     pub(super) differences: Vec<Difference>,
-    pub(super) unsettled: u64,
+    pub(super) unsettled: Vec<Unsettled>,
 }
 
 /// The hash of a row on the holder's side and on the follower's; none where it is missing.
@@ -59,13 +59,17 @@ pub(super) async fn judge(
         at_rest.extend(settled.into_values());
         (order, suspects) = (now, left);
     }
-    let mut unsettled = 0;
+    let mut unsettled = Vec::new();
     for (key, pair) in suspects.into_values() {
         let before = before(&order, after, &key);
         match one_by_one(looked, before.as_ref(), &key, pair).await? {
             Verdict::Equal => {}
             Verdict::Differs(pair) => at_rest.push((key, pair)),
-            Verdict::Moves => unsettled += 1,
+            Verdict::Moves => unsettled.push(Unsettled {
+                table: looked.table.to_owned(),
+                key,
+                after: before,
+            }),
         }
     }
     let mut differences = Vec::new();

@@ -111,6 +111,18 @@ pub(super) fn run(pass: &mut Pass<'_>, both: &Both) -> Result<Report, Failure> {
     Ok(report)
 }
 
+/// Looks once more at the rows that did not come to rest. For when writes wait at the router: the pause grows by a look.
+pub(super) fn settle(pass: &mut Pass<'_>, report: &mut Report) -> Result<(), Failure> {
+    let (holder, follower) = (pass.sides.at(pass.from), pass.sides.at(pass.to));
+    let settled = pass
+        .remote
+        .runtime
+        .block_on(compare::settle(holder, follower, report));
+    settled.map_err(failure)?;
+    pass.note("verify", &summary(report));
+    Ok(())
+}
+
 pub(super) fn look(
     sides: &Sides,
     both: &Both,
@@ -142,7 +154,7 @@ pub(super) fn look(
 fn summary(report: &Report) -> String {
     let rows: u64 = report.tables.iter().map(|table| table.rows).sum();
     let tables = report.tables.len();
-    match (report.total, report.unsettled) {
+    match (report.total, report.unsettled.len()) {
         (0, 0) => format!("{tables} tables, {rows} rows: equal"),
         (total, 0) => format!("{tables} tables, {rows} rows: {total} differ"),
         (total, unsettled) => {
@@ -155,6 +167,14 @@ fn summary(report: &Report) -> String {
 pub(super) fn told(report: &Report) -> Vec<String> {
     let mut lines = vec![summary(report)];
     lines.extend(report.differences.iter().take(SHOWN).map(line));
+    let moves = |row: &compare::Unsettled| {
+        format!(
+            "{} {}: changed faster than it could be looked at on both sides",
+            row.table,
+            row.key.text()
+        )
+    };
+    lines.extend(report.unsettled.iter().take(SHOWN).map(moves));
     let more = report
         .total
         .saturating_sub(SHOWN.min(report.differences.len()) as u64);
