@@ -1,10 +1,11 @@
 //! The copy, the feed, and what stands in their way.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use chassis::db::Conn;
 use diesel::connection::SimpleConnection;
+use futures_util::future::try_join_all;
 use handover::wire::{Phase, Retention};
 
 use crate::sides::Pair;
@@ -67,6 +68,26 @@ pub(crate) fn copies_and_follows(pair: &Pair) -> anyhow::Result<()> {
         status.follow.is_some_and(|follow| follow.reached >= Some(last)),
         "{last} is not said to be reached"
     );
+    Ok(())
+}
+
+/// Whoever asks what there is now is answered at once, also while others ask: nobody waits until a question for news is over, which it is
+/// after 2 s in a shop where nobody writes.
+pub(crate) fn up_to_date_at_once(pair: &Pair) -> anyhow::Result<()> {
+    pair.follow()?;
+    let ask = |after: u64| async move {
+        tokio::time::sleep(Duration::from_millis(after)).await;
+        let asked = Instant::now();
+        let status = pair.service.side.status_now(Duration::from_secs(10)).await?;
+        ensure!(
+            status.follow.is_some_and(|follow| follow.current == Some(true)),
+            "it is not up to date"
+        );
+        Ok(asked.elapsed())
+    };
+    let longest = pair.runtime.block_on(try_join_all((0..12).map(|n| ask(n * 2))))?;
+    let longest = longest.into_iter().max();
+    ensure!(longest < Some(Duration::from_secs(1)), "{longest:?}");
     Ok(())
 }
 

@@ -54,6 +54,10 @@ const WORKS: &[(&str, Work)] = &[
         follows::copies_and_follows,
     ),
     (
+        "whoever_asks_what_there_is_now_is_answered_at_once",
+        follows::up_to_date_at_once,
+    ),
+    (
         "a_transaction_that_commits_late_is_not_skipped",
         follows::late_commit,
     ),

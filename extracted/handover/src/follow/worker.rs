@@ -55,17 +55,22 @@ impl Worker {
     pub(crate) async fn run(mut self) {
         let mut pause = Duration::ZERO;
         loop {
-            match self.round().await {
+            let rest = match self.round().await {
                 Ok(rest) => {
                     pause = Duration::ZERO;
-                    let _ = tokio::time::timeout(rest, self.link.wake.notified()).await;
+                    rest
                 }
                 Err(error) => {
                     pause = (pause * 2).clamp(Duration::from_millis(100), Duration::from_secs(10));
                     tracing::warn!(module = self.link.names.module, error = %error, ?pause, "the hand-over goes on later");
-                    let _ = tokio::time::timeout(pause, self.link.wake.notified()).await;
+                    pause
                 }
-            }
+            };
+            // Whoever wakes it wants to know what there is now, and may have come while a question was under way. This sees that also
+            // when there is no rest; forgotten here, it would wait as long as the next question waits for news.
+            self.at_once |= tokio::time::timeout(rest, self.link.wake.notified())
+                .await
+                .is_ok();
         }
     }
 
