@@ -52,6 +52,8 @@ impl Default for PoolSettings {
 
 /// How often write work is run again after a deadlock or a serialization failure.
 const RERUNS: u32 = 5;
+/// A database server that was away is found within this time.
+const RETRY_AT_LEAST_EVERY: Duration = Duration::from_millis(500);
 
 /// A handle to the database of this process; cheap to clone.
 #[derive(Clone)]
@@ -121,7 +123,10 @@ impl Db {
 
     /// Takes a connection for a command-line job that runs without a server around it.
     pub fn connect(&self) -> Result<impl std::ops::DerefMut<Target = Conn> + use<>, Error> {
-        self.writers.pool.get().map_err(|_| Error::Busy)
+        self.writers
+            .pool
+            .get_timeout(self.writers.patience)
+            .map_err(|_| Error::Busy)
     }
 }
 
@@ -131,7 +136,8 @@ impl Lane {
         let pool = Pool::builder()
             .max_size(size.max(1))
             .min_idle(Some(0))
-            .connection_timeout(patience)
+            // Half of it is the longest pause before a server that was away is tried again; it doubles up to there.
+            .connection_timeout(2 * RETRY_AT_LEAST_EVERY)
             .error_handler(Box::new(pool::Quiet))
             .build_unchecked(Manager::new(target.clone(), settings.statement_timeout_ms));
         Ok(Self {
@@ -149,11 +155,11 @@ impl Lane {
     {
         let place = tokio::time::timeout(self.patience, Arc::clone(&self.places).acquire_owned());
         let place = place.await.map_err(|_| Error::Busy)?.map_err(|_| Error::Busy)?;
-        let (pool, span) = (self.pool.clone(), Span::current());
+        let (pool, patience, span) = (self.pool.clone(), self.patience, Span::current());
         tokio::task::spawn_blocking(move || {
             let _place = place;
             let _entered = span.entered();
-            let mut conn = pool.get().map_err(|_| Error::Busy)?;
+            let mut conn = pool.get_timeout(patience).map_err(|_| Error::Busy)?;
             work(&mut conn)
         })
         .await

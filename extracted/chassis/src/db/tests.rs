@@ -63,3 +63,23 @@ async fn work_that_fails_leaves_nothing() {
     assert!(refused.is_err());
     assert_eq!(db.read(count).await.unwrap(), 0);
 }
+
+#[tokio::test]
+async fn a_server_that_comes_back_is_found_soon() {
+    let listen = |port| std::net::TcpListener::bind(("127.0.0.1", port));
+    let port = listen(0).unwrap().local_addr().unwrap().port();
+    let url = format!("postgres://nobody@127.0.0.1:{port}/nothing");
+    let db = Db::open(&url, &PoolSettings::default()).unwrap();
+    let asked = tokio::spawn(async move { db.read(count).await });
+    // So long that a pause which doubles would be longer than what is allowed below.
+    tokio::time::sleep(std::time::Duration::from_millis(3500)).await;
+    let listener = tokio::net::TcpListener::from_std({
+        let back = listen(port).unwrap();
+        back.set_nonblocking(true).unwrap();
+        back
+    })
+    .unwrap();
+    let found = tokio::time::timeout(std::time::Duration::from_secs(1), listener.accept()).await;
+    asked.abort();
+    assert!(found.is_ok(), "not within a second");
+}

@@ -18,6 +18,8 @@ use crate::{Error, feed, pen};
 pub(super) const REST: Duration = Duration::from_secs(1);
 /// How often a side that waits for the other looks again.
 pub(super) const SHORT_REST: Duration = Duration::from_millis(200);
+/// The longest pause after an error. A database or a peer that was away is back at work within ten seconds, which is promised.
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 /// How often an old feed is pruned.
 const PRUNE_EVERY: Duration = Duration::from_secs(10);
 
@@ -61,7 +63,7 @@ impl Worker {
                     rest
                 }
                 Err(error) => {
-                    pause = (pause * 2).clamp(Duration::from_millis(100), Duration::from_secs(10));
+                    pause = (pause * 2).clamp(Duration::from_millis(100), LONGEST_PAUSE);
                     tracing::warn!(module = self.link.names.module, error = %error, ?pause, "the hand-over goes on later");
                     pause
                 }
