@@ -61,10 +61,10 @@ impl Drop for Group {
     }
 }
 
-/// Cargo, as a shell would start it in this workspace.
+/// Cargo, as a shell would start it in the folder of this workspace.
 pub fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
-    cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+    cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     // What the cargo that runs us says of this package is no affair of those that are built: build scripts look at these variables, and
     // would build ring, and all that stands on it, anew each time that they come or go.
     let of_this_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
