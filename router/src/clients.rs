@@ -93,7 +93,8 @@ impl Making {
 
 async fn serve_plain(worker: Rc<Worker>, stream: TcpStream) -> io::Result<()> {
     let (seat, peer) = sit_down(&worker, &stream)?;
-    http1::serve(worker, Carrier::Plain(stream), peer, seat).await;
+    // Boxed, since actix-server moves this future, and moved it has its room twice.
+    Box::pin(http1::serve(worker, Carrier::Plain(stream), peer, seat)).await;
     Ok(())
 }
 
@@ -113,7 +114,7 @@ async fn serve_secure(
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(H2);
     let carrier = Carrier::Tls(Box::new(stream));
     if !is_http2 {
-        http1::serve(worker, carrier, peer, seat).await;
+        Box::pin(http1::serve(worker, carrier, peer, seat)).await;
         return Ok(());
     }
     let ended = http2::serve(
@@ -123,7 +124,7 @@ async fn serve_secure(
         seat,
         async move { stopping.notified().await },
     );
-    if let Err(error) = ended.await {
+    if let Err(error) = Box::pin(ended).await {
         tracing::debug!(%peer, %error, "a connection by HTTP/2 broke");
     }
     Ok(())

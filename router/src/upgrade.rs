@@ -6,6 +6,7 @@
 //! which is the answer of a server that declines.
 
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -55,7 +56,8 @@ pub async fn serve(
         Ok(plan) => plan,
         Err(refused) => return end(wire, refuse(&refused, Some(turn)), client).await,
     };
-    match heard(wire, open(worker, &mut plan, head)).await? {
+    let opened = heard(wire, pin!(open(worker, &mut plan, head))).await?;
+    match opened {
         Ok((answer, _flight)) if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
             turn.leave_http();
             // What follows is no exchange that could be recorded.

@@ -150,12 +150,17 @@ impl Server {
         format!("--- {} logged:\n{tail}\n", self.program)
     }
 
+    /// Sends it a signal, as long as it runs.
+    pub fn signal(&self, signal: Signal) {
+        if let Some(pid) = self.child.id().and_then(|pid| Pid::from_raw(pid.cast_signed())) {
+            // It may have ended by itself in this moment.
+            let _gone = kill_process(pid, signal);
+        }
+    }
+
     /// Tells it to stop in order, and waits until it has.
     pub async fn stop(mut self) -> Result<ExitStatus, Error> {
-        if let Some(pid) = self.child.id().and_then(|pid| Pid::from_raw(pid.cast_signed())) {
-            // It may have ended by itself in this moment; the wait below tells.
-            let _gone = kill_process(pid, Signal::TERM);
-        }
+        self.signal(Signal::TERM);
         let program = std::mem::take(&mut self.program);
         match timeout(PATIENCE, self.child.wait()).await {
             Ok(ended) => ended.map_err(|source| Error::Run { program, source }),

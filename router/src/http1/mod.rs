@@ -21,7 +21,7 @@ use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
@@ -75,12 +75,19 @@ async fn run(
         };
         let client = Client::of(&parsed);
         let request = received(parsed.request, parsed.follows, wire, peer);
+        // What is rare is boxed: every connection, idle ones too, has room for all that is not.
         if parsed.follows == Follows::Anything {
-            return upgrade::serve(worker, request, wire, connection, client).await;
+            return Box::pin(upgrade::serve(worker, request, wire, connection, client)).await;
         }
         let response = match parsed.expects {
-            true => heard(wire, expecting(worker, request, wire, connection)).await?,
-            false => heard(wire, exchange::serve(worker, request, Some(connection))).await?,
+            true => {
+                heard(
+                    wire,
+                    Box::pin(expecting(worker, request, wire, connection)).as_mut(),
+                )
+                .await?
+            }
+            false => heard(wire, pin!(exchange::serve(worker, request, Some(connection)))).await?,
         };
         if !writing::answer(wire, response, client).await? {
             return writing::hang_up(wire).await;
@@ -122,9 +129,9 @@ async fn expecting(
     }
 }
 
-/// Waits for the exchange, but not for longer than the client does.
-pub async fn heard<T>(wire: &Shared, exchange: impl Future<Output = T>) -> io::Result<T> {
-    let mut exchange = pin!(exchange);
+/// Waits for the exchange, but not for longer than the client does. It is awaited where it was made: it is large, and would otherwise have
+/// room here once more.
+pub async fn heard<T>(wire: &Shared, mut exchange: Pin<&mut impl Future<Output = T>>) -> io::Result<T> {
     poll_fn(|context| {
         if let Poll::Ready(done) = exchange.as_mut().poll(context) {
             return Poll::Ready(Ok(done));
@@ -150,5 +157,21 @@ fn poll_next(wire: &mut Wire, context: &mut Context<'_>) -> Poll<io::Result<Next
         if ready!(wire.poll_fill(context))? == 0 && wire.refusal().is_none() {
             return Poll::Ready(Ok(Next::End));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<A, B, C, D, F>(_: impl Fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Thousands of clients rest most of the time.
+    #[test]
+    fn an_idle_connection_is_small() {
+        let size = size(serve);
+        assert!(size <= 4096, "{size} bytes");
     }
 }

@@ -51,7 +51,8 @@ pub(crate) fn million(world: &mut World) -> anyhow::Result<()> {
 fn under_traffic(world: &World) -> anyhow::Result<()> {
     let (runs, mut alarms, mut took) = (number("BANYAN_RUNS", 10), 0, Duration::ZERO);
     let (router, began) = (world.router(), Instant::now());
-    let starting = Traffic::start(&router, &world.till.token, 8, false);
+    let routers = [router.as_str()];
+    let starting = Traffic::start(&routers, &world.till.token, 8, false);
     let traffic = world.till.runtime.block_on(starting)?;
     for _ in 0..runs {
         let (said, one) = verify(world, &["verify", "catalog", "--json"])?;

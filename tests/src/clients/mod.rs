@@ -88,15 +88,27 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// Makes the shared products and sets so many clients to work. What may fail is what a killed process leaves unanswered.
-    pub async fn start(router: &str, token: &str, clients: usize, may_fail: bool) -> anyhow::Result<Self> {
+    /// Makes the shared products and sets so many clients to work, by turns at each of the routers. What may fail is what a killed
+    /// process leaves unanswered.
+    pub async fn start(
+        routers: &[&str],
+        token: &str,
+        clients: usize,
+        may_fail: bool,
+    ) -> anyhow::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let counts = Arc::new(Counts::default());
         let http = reqwest::Client::builder()
             .no_proxy()
             .timeout(Duration::from_secs(20))
             .build()?;
-        let client = |number| Client::new(&http, router, token, number, may_fail, &counts);
+        let router = |number: usize| {
+            routers
+                .get(number % routers.len().max(1))
+                .copied()
+                .unwrap_or_default()
+        };
+        let client = |number| Client::new(&http, router(number), token, number, may_fail, &counts);
         let mut first = client(0);
         for n in 0..SHARED {
             first.create(&shared(n)).await;

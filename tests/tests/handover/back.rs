@@ -30,7 +30,8 @@ pub(crate) fn there_and_back(world: &mut World) -> anyhow::Result<()> {
         Duration::from_secs(number("BANYAN_SECONDS", 2)),
     );
     let router = world.router();
-    let starting = Traffic::start(&router, &world.till.token, CLIENTS, false);
+    let routers = [router.as_str()];
+    let starting = Traffic::start(&routers, &world.till.token, CLIENTS, false);
     let traffic = world.till.runtime.block_on(starting)?;
     let (began, mut passes) = (Instant::now(), Vec::new());
     for _ in 0..times {
@@ -71,7 +72,8 @@ pub(crate) fn split_reads(world: &mut World) -> anyhow::Result<()> {
     ));
     world.edit(&one, &split)?;
     let router = world.router();
-    let starting = Traffic::start(&router, &world.till.token, CLIENTS, false);
+    let routers = [router.as_str()];
+    let starting = Traffic::start(&routers, &world.till.token, CLIENTS, false);
     let traffic = world.till.runtime.block_on(starting)?;
     for to in ["service", "monolith"] {
         let done = world.ask(&["handover", "catalog", "--to", to, "--json"])?;

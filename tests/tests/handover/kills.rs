@@ -59,7 +59,8 @@ fn under_traffic(
     work: impl FnOnce(&mut World) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let router = world.router();
-    let starting = Traffic::start(&router, &world.till.token, 8, true);
+    let routers = [router.as_str()];
+    let starting = Traffic::start(&routers, &world.till.token, 8, true);
     let traffic = world.till.runtime.block_on(starting)?;
     world.ask(&["handover", "catalog", "--until", "copy", "--json"])?;
     work(world)?;

@@ -8,6 +8,7 @@ mod beside;
 mod books;
 mod kills;
 mod rows;
+mod stale;
 mod tails;
 mod world;
 
@@ -62,6 +63,10 @@ const WORKS: &[(&str, Work)] = &[
     (
         "reads_split_between_both_sides_show_each_client_its_own_writes",
         back::split_reads,
+    ),
+    (
+        "two_routers_one_of_them_stale_fail_no_request_and_lose_nothing",
+        stale::two_routers,
     ),
     (
         "a_product_that_is_never_at_rest_does_not_keep_the_pen",

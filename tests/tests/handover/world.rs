@@ -119,7 +119,7 @@ impl World {
         }
     }
 
-    fn run(&self, command: Command, name: &str) -> anyhow::Result<Server> {
+    pub(super) fn run(&self, command: Command, name: &str) -> anyhow::Result<Server> {
         let log = self.till.folder().join(format!("{name}.log"));
         Ok(self.till.runtime.block_on(Server::start(command, &log))?)
     }

@@ -70,6 +70,10 @@ const SERVICE: &[(&str, Work)] = &[
         rows::clocks,
     ),
     (
+        "a_long_history_makes_the_next_entry_no_slower",
+        rows::long_history,
+    ),
+    (
         "a_product_that_loses_its_history_keeps_a_price_that_does_not_travel",
         rows::no_history,
     ),

@@ -1,9 +1,11 @@
 //! Single promises of the mapping, each with rows that would show it broken.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use banyan_tests::till::Database;
+use handover::row::Row;
 use serde_json::json;
 
 use crate::goods::{Shop, category, entry, id, product, text, with};
@@ -186,6 +188,30 @@ pub(crate) fn clocks(side: &Side) -> anyhow::Result<()> {
     shop.add("price_history", entry(69, 7, 1, LATER));
     side.put("price_history", &[entry(69, 7, 1, LATER)])?;
     side.holds(&shop)
+}
+
+/// A product whose price has changed for years takes the next change as quickly as a new one does: a follower that must look at the whole
+/// history falls behind.
+pub(crate) fn long_history(side: &Side) -> anyhow::Result<()> {
+    side.put("categories", &[category(1, "mugs", "Mugs")])?;
+    let change = |id: i64| -> anyhow::Result<()> {
+        side.put("products", &[product(7, "MUG", "Mug", 1, id)])?;
+        side.put("price_history", &[entry(id, 7, id, LATER)])
+    };
+    let changes = |ids: std::ops::Range<i64>| -> anyhow::Result<Duration> {
+        let began = Instant::now();
+        ids.into_iter().try_for_each(change)?;
+        Ok(began.elapsed())
+    };
+    changes(1..11)?;
+    let short = changes(11..61)?;
+    for first in (61..20_061).step_by(1000) {
+        let entries: Vec<Row> = (first..first + 1000).map(|id| entry(id, 7, id, LATER)).collect();
+        side.put("price_history", &entries)?;
+    }
+    let long = changes(20_061..20_111)?;
+    ensure!(long < short * 5, "{long:?} and not {short:?}");
+    Ok(())
 }
 
 pub(crate) fn no_history(side: &Side) -> anyhow::Result<()> {

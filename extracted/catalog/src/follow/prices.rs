@@ -20,7 +20,7 @@ use super::canonical::Read;
 use crate::schema::{price_history, products};
 
 /// An entry, without its number. A provisional one has the product's id, negative.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Queryable)]
 pub(super) struct Entry {
     pub(super) id: i64,
     pub(super) product_id: i64,
@@ -29,16 +29,67 @@ pub(super) struct Entry {
     pub(super) effective_from: NaiveDateTime,
 }
 
+const COLUMNS: (
+    price_history::id,
+    price_history::product_id,
+    price_history::amount,
+    price_history::currency,
+    price_history::effective_from,
+) = (
+    price_history::id,
+    price_history::product_id,
+    price_history::amount,
+    price_history::currency,
+    price_history::effective_from,
+);
+
 /// The entries of some products as they are here, by number.
 type Histories = BTreeMap<i64, Vec<Entry>>;
 
-/// Makes entries what they are at the other side.
+/// Makes entries what they are at the other side. Those that come behind what is in force, as nearly all do, are added without a look at
+/// the rest of the history, which may be long.
 pub(super) fn put(conn: &mut Conn, rows: &[Row]) -> Result<(), Error> {
-    let incoming: Vec<Entry> = rows.iter().map(Entry::read).collect::<Result<_, _>>()?;
+    let mut incoming: Vec<Entry> = rows.iter().map(Entry::read).collect::<Result<_, _>>()?;
+    let known = entries(conn, &incoming)?;
+    incoming.retain(|entry| known.get(&entry.id) != Some(entry));
+    let last = in_force(conn, incoming.iter().map(|entry| entry.product_id))?;
+    let is_behind = |entry: &Entry| {
+        let last = last.get(&entry.product_id);
+        last.is_some_and(|(_, id)| *id > 0 && entry.id > *id) && !known.contains_key(&entry.id)
+    };
+    let elsewhere: BTreeSet<i64> = incoming
+        .iter()
+        .filter(|entry| !is_behind(entry))
+        .map(|entry| entry.product_id)
+        .collect();
+    let (anew, mut added): (Vec<Entry>, Vec<Entry>) = incoming
+        .into_iter()
+        .partition(|entry| elsewhere.contains(&entry.product_id));
+    added.sort_by_key(|entry| entry.id);
+    let mut next: BTreeMap<i64, i64> = last
+        .iter()
+        .map(|(product, (seq, _))| (*product, seq + 1))
+        .collect();
+    let numbered: Vec<(i64, &Entry)> = added
+        .iter()
+        .map(|entry| {
+            let seq = next.entry(entry.product_id).or_insert(1);
+            *seq += 1;
+            (*seq - 1, entry)
+        })
+        .collect();
+    insert(conn, &numbered)?;
+    point(conn, numbered.iter().map(|(seq, entry)| (entry.product_id, *seq)))?;
+    put_among(conn, anew, &known)
+}
+
+/// The same for entries that come before others, or are there with other values: the histories of their products are numbered anew.
+fn put_among(conn: &mut Conn, incoming: Vec<Entry>, known: &BTreeMap<i64, Entry>) -> Result<(), Error> {
     let ids: BTreeSet<i64> = incoming.iter().map(|entry| entry.id).collect();
     let mut touched: BTreeSet<i64> = incoming.iter().map(|entry| entry.product_id).collect();
     // An entry that belonged to another product until now leaves a gap there.
-    touched.extend(owners(conn, &ids)?);
+    let from = ids.iter().filter_map(|id| known.get(id));
+    touched.extend(from.map(|entry| entry.product_id));
     let before = histories(conn, &touched)?;
     let mut after: Histories = touched.iter().map(|product| (*product, Vec::new())).collect();
     for (product, entries) in &before {
@@ -68,17 +119,11 @@ pub(super) fn remove(conn: &mut Conn, ids: &[i64]) -> Result<(), Error> {
 
 /// Gives these entries, which are provisional, to those of their products that have no others.
 pub(super) fn provide(conn: &mut Conn, provisional: &[Entry]) -> Result<(), Error> {
-    let products = provisional.iter().map(|entry| entry.product_id);
-    let with_history: Vec<i64> = price_history::table
-        .filter(price_history::product_id.eq_any(products))
-        .filter(price_history::id.gt(0))
-        .select(price_history::product_id)
-        .distinct()
-        .load(conn)?;
-    let with_history: BTreeSet<i64> = with_history.into_iter().collect();
+    let last = in_force(conn, provisional.iter().map(|entry| entry.product_id))?;
+    let has_history = |product: &i64| last.get(product).is_some_and(|(_, id)| *id > 0);
     let lacking: Vec<(i64, &Entry)> = provisional
         .iter()
-        .filter(|entry| !with_history.contains(&entry.product_id))
+        .filter(|entry| !has_history(&entry.product_id))
         .map(|entry| (1, entry))
         .collect();
     // One that was there may say a price that has changed since.
@@ -96,34 +141,49 @@ fn owners(conn: &mut Conn, ids: &BTreeSet<i64>) -> Result<BTreeSet<i64>, Error> 
     Ok(owners.into_iter().collect())
 }
 
+/// The number and the id of the entry in force, by product.
+fn in_force(conn: &mut Conn, of: impl Iterator<Item = i64>) -> Result<BTreeMap<i64, (i64, i64)>, Error> {
+    let of: BTreeSet<i64> = of.collect();
+    let last = price_history::product_id
+        .eq(products::id)
+        .and(price_history::seq.eq(products::price_seq));
+    let found: Vec<(i64, i64, i64)> = products::table
+        .inner_join(price_history::table.on(last))
+        .filter(products::id.eq_any(of))
+        .select((products::id, products::price_seq, price_history::id))
+        .load(conn)?;
+    Ok(found
+        .into_iter()
+        .map(|(product, seq, id)| (product, (seq, id)))
+        .collect())
+}
+
+/// What is there of these entries, by id.
+fn entries(conn: &mut Conn, of: &[Entry]) -> Result<BTreeMap<i64, Entry>, Error> {
+    let ids = of.iter().map(|entry| entry.id);
+    let found: Vec<Entry> = price_history::table
+        .filter(price_history::id.eq_any(ids))
+        .select(COLUMNS)
+        .load(conn)?;
+    Ok(found.into_iter().map(|entry| (entry.id, entry)).collect())
+}
+
 fn histories(conn: &mut Conn, products: &BTreeSet<i64>) -> Result<Histories, Error> {
-    let rows: Vec<(i64, i64, i64, String, NaiveDateTime)> = price_history::table
+    let rows: Vec<Entry> = price_history::table
         .filter(price_history::product_id.eq_any(products))
-        .select((
-            price_history::id,
-            price_history::product_id,
-            price_history::amount,
-            price_history::currency,
-            price_history::effective_from,
-        ))
+        .select(COLUMNS)
         .order((price_history::product_id, price_history::seq))
         .load(conn)?;
     let mut found = Histories::new();
-    for (id, product_id, amount, currency, effective_from) in rows {
-        found.entry(product_id).or_default().push(Entry {
-            id,
-            product_id,
-            amount,
-            currency,
-            effective_from,
-        });
+    for entry in rows {
+        found.entry(entry.product_id).or_default().push(entry);
     }
     Ok(found)
 }
 
 /// Writes what differs: entries behind those that stay, or the whole of a product's history.
 fn write(conn: &mut Conn, before: &Histories, mut after: Histories) -> Result<(), Error> {
-    let (mut anew, mut numbered, mut last) = (Vec::new(), Vec::new(), BTreeMap::<i64, Vec<i64>>::new());
+    let (mut anew, mut numbered, mut last) = (Vec::new(), Vec::new(), BTreeMap::new());
     for (product, entries) in &mut after {
         let known = before.get(product).map_or(&[][..], Vec::as_slice);
         entries.sort_by_key(|entry| entry.id);
@@ -136,13 +196,21 @@ fn write(conn: &mut Conn, before: &Histories, mut after: Histories) -> Result<()
         }
         let stays = if is_longer { known.len() } else { 0 };
         numbered.extend((1_i64..).zip(entries.iter()).skip(stays));
-        last.entry(i64::try_from(entries.len()).unwrap_or(i64::MAX))
-            .or_default()
-            .push(*product);
+        last.insert(*product, i64::try_from(entries.len()).unwrap_or(i64::MAX));
     }
     diesel::delete(price_history::table.filter(price_history::product_id.eq_any(&anew))).execute(conn)?;
     insert(conn, &numbered)?;
-    for (seq, products) in last {
+    point(conn, last.into_iter())
+}
+
+/// Says which entry of each product is in force; of several of one product the last.
+fn point(conn: &mut Conn, at: impl Iterator<Item = (i64, i64)>) -> Result<(), Error> {
+    let at: BTreeMap<i64, i64> = at.collect();
+    let mut together = BTreeMap::<i64, Vec<i64>>::new();
+    for (product, seq) in at {
+        together.entry(seq).or_default().push(product);
+    }
+    for (seq, products) in together {
         let those = products::table
             .filter(products::id.eq_any(products))
             .filter(products::price_seq.ne(seq));

@@ -51,7 +51,7 @@ pub(super) async fn run(shop: &Shop, is_short: bool) -> anyhow::Result<()> {
         "\n{CLIENTS} clients read, create, change and delete products while the catalog's data moves:\n"
     ));
     let began = Instant::now();
-    let traffic = Traffic::start(&router, &shop.token("staff")?, CLIENTS, false).await?;
+    let traffic = Traffic::start(&[&router], &shop.token("staff")?, CLIENTS, false).await?;
     let view = View::start(traffic.counts(), shop.sides()?, 3 + STAGES.len() as u64);
 
     view.stage("the monolith writes");
