@@ -176,7 +176,7 @@ def for_ever(work):
             rest, pause = work(), 0.1
         except Exception as error:  # Whatever it was, the next step finds the database as the last commit left it.
             print(f"{work.__name__}: {error}", flush=True)
-            rest, pause = pause, min(pause * 2, 10)
+            rest, pause = pause, min(pause * 2, 4)
         time.sleep(rest)
 
 
