@@ -1,8 +1,10 @@
 //! A shop and its payment provider, for one trial.
 
+use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -324,7 +326,19 @@ impl Drop for Till {
     }
 }
 
-/// A port that was free a moment ago.
+/// A port that was free a moment ago, and that this process is given once.
+///
+/// None of those that the kernel gives to outgoing connections (32,768 to 60,999 on Linux, ip(7)): while a server is down, one of its
+/// clients' connections could take its port, even one to itself, and the server could not come back.
 pub fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+    for _ in 0..1000 {
+        let port = rand::random_range(10_240..32_768);
+        if !given.contains(&port) && TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            given.insert(port);
+            return Ok(port);
+        }
+    }
+    anyhow::bail!("a thousand ports were all taken")
 }
