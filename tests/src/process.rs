@@ -141,9 +141,7 @@ impl Server {
 
     /// The end of what it has written to standard error.
     pub fn log(&self) -> String {
-        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<&str> = text.lines().collect();
-        let tail = lines[lines.len().saturating_sub(30)..].join("\n");
+        let tail = tail(&self.log);
         if tail.is_empty() {
             return format!("--- {} logged nothing\n", self.program);
         }
@@ -175,6 +173,13 @@ impl Server {
             log: self.log(),
         }
     }
+}
+
+/// The last lines of a log.
+pub fn tail(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(30)..].join("\n")
 }
 
 impl Drop for Server {

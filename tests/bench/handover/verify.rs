@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use banyan_tests::clients::Traffic;
 use chassis::db::{Conn, Db, PoolSettings};
 
 use crate::copy::{copy, execute_at, fill};
@@ -50,10 +49,8 @@ pub(crate) fn million(world: &mut World) -> anyhow::Result<()> {
 
 fn under_traffic(world: &World) -> anyhow::Result<()> {
     let (runs, mut alarms, mut took) = (number("BANYAN_RUNS", 10), 0, Duration::ZERO);
-    let (router, began) = (world.router(), Instant::now());
-    let routers = [router.as_str()];
-    let starting = Traffic::start(&routers, &world.till.token, 8, false);
-    let traffic = world.till.runtime.block_on(starting)?;
+    let began = Instant::now();
+    let traffic = world.traffic(&[&world.router()], 8, false)?;
     for _ in 0..runs {
         let (said, one) = verify(world, &["verify", "catalog", "--json"])?;
         took += one;

@@ -102,20 +102,16 @@ impl Traffic {
             .no_proxy()
             .timeout(Duration::from_secs(20))
             .build()?;
-        let router = |number: usize| {
-            routers
-                .get(number % routers.len().max(1))
-                .copied()
-                .unwrap_or_default()
-        };
-        let client = |number| Client::new(&http, router(number), token, number, may_fail, &counts);
-        let mut first = client(0);
+        let places = routers.iter().cycle().take(clients).enumerate();
+        let mut all =
+            places.map(|(number, router)| Client::new(&http, router, token, number, may_fail, &counts));
+        let mut first = all.next().context("no client, or no router")?;
         for n in 0..SHARED {
             first.create(&shared(n)).await;
         }
         anyhow::ensure!(first.seen.wrong.is_empty(), "{:?}", first.seen.wrong);
-        let all = std::iter::once(first).chain((1..clients).map(client));
-        let clients = all
+        let clients = std::iter::once(first)
+            .chain(all)
             .map(|client| tokio::spawn(client.work(Arc::clone(&stop))))
             .collect();
         Ok(Self {

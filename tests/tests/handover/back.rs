@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use banyan_tests::clients::{NAMED, Seen, Traffic, last_reads};
+use banyan_tests::clients::{NAMED, Seen, last_reads};
 use banyan_tests::history::{What, contradictions};
 
 use chassis::db::Conn;
@@ -29,10 +29,7 @@ pub(crate) fn there_and_back(world: &mut World) -> anyhow::Result<()> {
         number("BANYAN_HANDOVERS", 2),
         Duration::from_secs(number("BANYAN_SECONDS", 2)),
     );
-    let router = world.router();
-    let routers = [router.as_str()];
-    let starting = Traffic::start(&routers, &world.till.token, CLIENTS, false);
-    let traffic = world.till.runtime.block_on(starting)?;
+    let traffic = world.traffic(&[&world.router()], CLIENTS, false)?;
     let (began, mut passes) = (Instant::now(), Vec::new());
     for _ in 0..times {
         for to in ["service", "monolith"] {
@@ -71,10 +68,7 @@ pub(crate) fn split_reads(world: &mut World) -> anyhow::Result<()> {
         "mode = \"canary\"\npercent = 50\nsticky = \"header:{NAMED}\""
     ));
     world.edit(&one, &split)?;
-    let router = world.router();
-    let routers = [router.as_str()];
-    let starting = Traffic::start(&routers, &world.till.token, CLIENTS, false);
-    let traffic = world.till.runtime.block_on(starting)?;
+    let traffic = world.traffic(&[&world.router()], CLIENTS, false)?;
     for to in ["service", "monolith"] {
         let done = world.ask(&["handover", "catalog", "--to", to, "--json"])?;
         ensure!(done["outcome"] == "moved", "{done}");

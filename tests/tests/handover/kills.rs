@@ -8,7 +8,7 @@ use std::process::Child;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use banyan_tests::clients::{Seen, Traffic};
+use banyan_tests::clients::Seen;
 use banyan_tests::postgres::Server;
 use banyan_tests::till::Database;
 use serde_json::Value;
@@ -58,10 +58,7 @@ fn under_traffic(
     world: &mut World,
     work: impl FnOnce(&mut World) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let router = world.router();
-    let routers = [router.as_str()];
-    let starting = Traffic::start(&routers, &world.till.token, 8, true);
-    let traffic = world.till.runtime.block_on(starting)?;
+    let traffic = world.traffic(&[&world.router()], 8, true)?;
     world.ask(&["handover", "catalog", "--until", "copy", "--json"])?;
     work(world)?;
     let seen = world.till.runtime.block_on(traffic.end())?;

@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::ensure;
-use banyan_tests::clients::{Traffic, last_reads};
+use banyan_tests::clients::last_reads;
 use banyan_tests::history::What;
 use banyan_tests::process::Server;
 use banyan_tests::programs;
@@ -20,9 +20,7 @@ use crate::world::World;
 pub(crate) fn two_routers(world: &mut World) -> anyhow::Result<()> {
     let (sleeper, stale) = stale_router(world)?;
     let router = world.router();
-    let routers = [router.as_str(), stale.as_str()];
-    let starting = Traffic::start(&routers, &world.till.token, 16, false);
-    let traffic = world.till.runtime.block_on(starting)?;
+    let traffic = world.traffic(&[&router, &stale], 16, false)?;
     for to in ["service", "monolith", "service", "monolith"] {
         sleeper.signal(Signal::STOP);
         let done = world.ask(&["handover", "catalog", "--to", to, "--json"]);

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use banyan_tests::clients::Traffic;
 use banyan_tests::process::Server;
 use banyan_tests::programs;
 use banyan_tests::till::{Created, Database, Till, free_port};
@@ -122,6 +123,17 @@ impl World {
     pub(super) fn run(&self, command: Command, name: &str) -> anyhow::Result<Server> {
         let log = self.till.folder().join(format!("{name}.log"));
         Ok(self.till.runtime.block_on(Server::start(command, &log))?)
+    }
+
+    /// Sets so many clients to work, by turns at each of these routers.
+    pub(super) fn traffic(
+        &self,
+        routers: &[&str],
+        clients: usize,
+        may_fail: bool,
+    ) -> anyhow::Result<Traffic> {
+        let starting = Traffic::start(routers, &self.till.token, clients, may_fail);
+        self.till.runtime.block_on(starting)
     }
 
     /// Where clients go.

@@ -6,9 +6,14 @@ use anyhow::{Context, ensure};
 use chassis::db::Conn;
 use diesel::connection::SimpleConnection;
 use futures_util::future::try_join_all;
+use handover::compare::{self, Report, Unsettled};
+use handover::row::Key;
 use handover::wire::{Phase, Retention};
 
 use crate::sides::Pair;
+
+/// How long rows may be looked at while writes wait.
+const SHORT: Duration = Duration::from_millis(500);
 
 /// A copy beside writers, then every change; awkward values arrive as they are.
 pub(crate) fn copies_and_follows(pair: &Pair) -> anyhow::Result<()> {
@@ -88,6 +93,44 @@ pub(crate) fn up_to_date_at_once(pair: &Pair) -> anyhow::Result<()> {
     let longest = pair.runtime.block_on(try_join_all((0..12).map(|n| ask(n * 2))))?;
     let longest = longest.into_iter().max();
     ensure!(longest < Some(Duration::from_secs(1)), "{longest:?}");
+    Ok(())
+}
+
+/// While writes wait nobody looks at rows for long, and a row that could not be judged in that time is not called equal.
+pub(crate) fn settled_in_time(pair: &Pair) -> anyhow::Result<()> {
+    pair.monolith
+        .rogue("INSERT INTO things (id, sku) VALUES (1, 'A')")?;
+    pair.follow()?;
+    // From here on the service applies nothing.
+    let mut open = pair.service.db.connect()?;
+    let begin = if matches!(&*open, Conn::Postgres(_)) {
+        "BEGIN"
+    } else {
+        "BEGIN IMMEDIATE"
+    };
+    open.batch_execute(&format!("{begin}; UPDATE follow_things SET cursor = cursor"))?;
+    pair.monolith
+        .write(pair, "UPDATE things SET note = 'late' WHERE id = 1")?;
+    let unsettled = Unsettled {
+        table: "things".to_owned(),
+        key: Key(vec!["1".to_owned()]),
+        after: None,
+    };
+    let mut report = Report {
+        unsettled: vec![unsettled],
+        ..Report::default()
+    };
+    let (holder, follower) = (&pair.monolith.side, &pair.service.side);
+    let began = Instant::now();
+    pair.ask(compare::settle(holder, follower, &mut report, SHORT))?;
+    let took = began.elapsed();
+    ensure!(took < 4 * SHORT, "{took:?}");
+    ensure!(report.unsettled.len() == 1 && report.total == 0, "{report:?}");
+    open.batch_execute("ROLLBACK")?;
+    drop(open);
+    pair.until_equal()?;
+    pair.ask(compare::settle(holder, follower, &mut report, SHORT))?;
+    ensure!(report.is_equal(), "{report:?}");
     Ok(())
 }
 

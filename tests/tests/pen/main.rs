@@ -58,6 +58,10 @@ const WORKS: &[(&str, Work)] = &[
         follows::up_to_date_at_once,
     ),
     (
+        "rows_are_not_looked_at_for_long_while_writes_wait",
+        follows::settled_in_time,
+    ),
+    (
         "a_transaction_that_commits_late_is_not_skipped",
         follows::late_commit,
     ),

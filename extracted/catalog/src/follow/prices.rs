@@ -29,6 +29,14 @@ pub(super) struct Entry {
     pub(super) effective_from: NaiveDateTime,
 }
 
+/// The entry of a product that is in force, which is its last one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Last {
+    pub(super) seq: i64,
+    /// Negative if it is provisional.
+    id: i64,
+}
+
 const COLUMNS: (
     price_history::id,
     price_history::product_id,
@@ -50,12 +58,12 @@ type Histories = BTreeMap<i64, Vec<Entry>>;
 /// the rest of the history, which may be long.
 pub(super) fn put(conn: &mut Conn, rows: &[Row]) -> Result<(), Error> {
     let mut incoming: Vec<Entry> = rows.iter().map(Entry::read).collect::<Result<_, _>>()?;
-    let known = entries(conn, &incoming)?;
+    let known = entries(conn, incoming.iter().map(|entry| entry.id))?;
     incoming.retain(|entry| known.get(&entry.id) != Some(entry));
-    let last = in_force(conn, incoming.iter().map(|entry| entry.product_id))?;
+    let mut last = in_force(conn, incoming.iter().map(|entry| entry.product_id))?;
     let is_behind = |entry: &Entry| {
         let last = last.get(&entry.product_id);
-        last.is_some_and(|(_, id)| *id > 0 && entry.id > *id) && !known.contains_key(&entry.id)
+        last.is_some_and(|last| last.id > 0 && entry.id > last.id) && !known.contains_key(&entry.id)
     };
     let elsewhere: BTreeSet<i64> = incoming
         .iter()
@@ -66,18 +74,12 @@ pub(super) fn put(conn: &mut Conn, rows: &[Row]) -> Result<(), Error> {
         .into_iter()
         .partition(|entry| elsewhere.contains(&entry.product_id));
     added.sort_by_key(|entry| entry.id);
-    let mut next: BTreeMap<i64, i64> = last
-        .iter()
-        .map(|(product, (seq, _))| (*product, seq + 1))
-        .collect();
-    let numbered: Vec<(i64, &Entry)> = added
-        .iter()
-        .map(|entry| {
-            let seq = next.entry(entry.product_id).or_insert(1);
-            *seq += 1;
-            (*seq - 1, entry)
-        })
-        .collect();
+    let mut numbered = Vec::with_capacity(added.len());
+    for entry in &added {
+        let last = last.entry(entry.product_id).or_default();
+        last.seq += 1;
+        numbered.push((last.seq, entry));
+    }
     insert(conn, &numbered)?;
     point(conn, numbered.iter().map(|(seq, entry)| (entry.product_id, *seq)))?;
     put_among(conn, anew, &known)
@@ -107,20 +109,23 @@ fn put_among(conn: &mut Conn, incoming: Vec<Entry>, known: &BTreeMap<i64, Entry>
 
 /// Removes entries.
 pub(super) fn remove(conn: &mut Conn, ids: &[i64]) -> Result<(), Error> {
-    let gone: BTreeSet<i64> = ids.iter().copied().collect();
-    let owners = owners(conn, &gone)?;
+    let gone = entries(conn, ids.iter().copied())?;
+    let owners = gone.values().map(|entry| entry.product_id).collect();
     let before = histories(conn, &owners)?;
     let mut after = before.clone();
     for entries in after.values_mut() {
-        entries.retain(|entry| !gone.contains(&entry.id));
+        entries.retain(|entry| !gone.contains_key(&entry.id));
     }
     write(conn, &before, after)
 }
 
-/// Gives these entries, which are provisional, to those of their products that have no others.
-pub(super) fn provide(conn: &mut Conn, provisional: &[Entry]) -> Result<(), Error> {
-    let last = in_force(conn, provisional.iter().map(|entry| entry.product_id))?;
-    let has_history = |product: &i64| last.get(product).is_some_and(|(_, id)| *id > 0);
+/// Gives these entries, which are provisional, to those of their products that have no others; `last` says what is in force.
+pub(super) fn provide(
+    conn: &mut Conn,
+    provisional: &[Entry],
+    last: &BTreeMap<i64, Last>,
+) -> Result<(), Error> {
+    let has_history = |product: &i64| last.get(product).is_some_and(|last| last.id > 0);
     let lacking: Vec<(i64, &Entry)> = provisional
         .iter()
         .filter(|entry| !has_history(&entry.product_id))
@@ -132,17 +137,8 @@ pub(super) fn provide(conn: &mut Conn, provisional: &[Entry]) -> Result<(), Erro
     insert(conn, &lacking)
 }
 
-/// The products that these entries belong to.
-fn owners(conn: &mut Conn, ids: &BTreeSet<i64>) -> Result<BTreeSet<i64>, Error> {
-    let owners: Vec<i64> = price_history::table
-        .filter(price_history::id.eq_any(ids))
-        .select(price_history::product_id)
-        .load(conn)?;
-    Ok(owners.into_iter().collect())
-}
-
-/// The number and the id of the entry in force, by product.
-fn in_force(conn: &mut Conn, of: impl Iterator<Item = i64>) -> Result<BTreeMap<i64, (i64, i64)>, Error> {
+/// The entry in force of each of these products that is here.
+pub(super) fn in_force(conn: &mut Conn, of: impl Iterator<Item = i64>) -> Result<BTreeMap<i64, Last>, Error> {
     let of: BTreeSet<i64> = of.collect();
     let last = price_history::product_id
         .eq(products::id)
@@ -154,13 +150,12 @@ fn in_force(conn: &mut Conn, of: impl Iterator<Item = i64>) -> Result<BTreeMap<i
         .load(conn)?;
     Ok(found
         .into_iter()
-        .map(|(product, seq, id)| (product, (seq, id)))
+        .map(|(product, seq, id)| (product, Last { seq, id }))
         .collect())
 }
 
-/// What is there of these entries, by id.
-fn entries(conn: &mut Conn, of: &[Entry]) -> Result<BTreeMap<i64, Entry>, Error> {
-    let ids = of.iter().map(|entry| entry.id);
+/// What is there of the entries with these ids.
+fn entries(conn: &mut Conn, ids: impl Iterator<Item = i64>) -> Result<BTreeMap<i64, Entry>, Error> {
     let found: Vec<Entry> = price_history::table
         .filter(price_history::id.eq_any(ids))
         .select(COLUMNS)

@@ -1,7 +1,5 @@
 //! Products: a canonical row is a row here and the entry of the price history that is in force.
 
-use std::collections::HashMap;
-
 use chassis::db::{Conn, Error};
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
@@ -103,16 +101,16 @@ pub(super) fn page(conn: &mut Conn, range: &Range, limit: usize) -> Result<Vec<R
 /// entry.
 pub(super) fn put(conn: &mut Conn, rows: &[Row]) -> Result<(), Error> {
     let incoming: Vec<Incoming<'_>> = rows.iter().map(Incoming::read).collect::<Result<_, _>>()?;
-    let seqs = seqs(conn, &incoming)?;
+    let last = prices::in_force(conn, incoming.iter().map(|product| product.id))?;
     // The first entry, until the history says otherwise; a product that is there keeps what it has.
-    let seq = |product: &Incoming<'_>| seqs.get(&product.id).copied().unwrap_or(1);
+    let seq = |product: &Incoming<'_>| last.get(&product.id).map_or(1, |last| last.seq);
     let own: Vec<Row> = incoming.iter().map(|one| one.own(seq(one))).collect();
     super::PLAIN.put(conn, &OWN, &own)?;
     let provisional: Vec<Entry> = incoming
         .iter()
         .map(Incoming::provisional)
         .collect::<Result<_, _>>()?;
-    prices::provide(conn, &provisional)?;
+    prices::provide(conn, &provisional, &last)?;
     index(conn, &incoming)
 }
 
@@ -162,16 +160,6 @@ impl<'r> Incoming<'r> {
         let (sku, name, description) = (text("sku")?, text("name")?, text("description")?);
         Ok((self.id, index_entry([&sku, &name, &description])))
     }
-}
-
-/// Which entry is in force for those products that are here.
-fn seqs(conn: &mut Conn, incoming: &[Incoming<'_>]) -> Result<HashMap<i64, i64>, Error> {
-    let ids = incoming.iter().map(|product| product.id);
-    let found: Vec<(i64, i64)> = products::table
-        .filter(products::id.eq_any(ids))
-        .select((products::id, products::price_seq))
-        .load(conn)?;
-    Ok(found.into_iter().collect())
 }
 
 /// The full-text index holds what is not deleted.

@@ -66,19 +66,15 @@ async fn work_that_fails_leaves_nothing() {
 
 #[tokio::test]
 async fn a_server_that_comes_back_is_found_soon() {
-    let listen = |port| std::net::TcpListener::bind(("127.0.0.1", port));
-    let port = listen(0).unwrap().local_addr().unwrap().port();
-    let url = format!("postgres://nobody@127.0.0.1:{port}/nothing");
+    // Bound and not listening: nobody is there, and nobody else can be.
+    let server = tokio::net::TcpSocket::new_v4().unwrap();
+    server.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("postgres://nobody@{}/nothing", server.local_addr().unwrap());
     let db = Db::open(&url, &PoolSettings::default()).unwrap();
     let asked = tokio::spawn(async move { db.read(count).await });
     // So long that a pause which doubles would be longer than what is allowed below.
     tokio::time::sleep(std::time::Duration::from_millis(3500)).await;
-    let listener = tokio::net::TcpListener::from_std({
-        let back = listen(port).unwrap();
-        back.set_nonblocking(true).unwrap();
-        back
-    })
-    .unwrap();
+    let listener = server.listen(1).unwrap();
     let found = tokio::time::timeout(std::time::Duration::from_secs(1), listener.accept()).await;
     asked.abort();
     assert!(found.is_ok(), "not within a second");

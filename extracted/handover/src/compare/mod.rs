@@ -7,6 +7,8 @@
 
 mod suspects;
 
+use std::time::Duration;
+
 use futures_util::future::try_join_all;
 use serde::Serialize;
 use serde_json::Value;
@@ -124,10 +126,14 @@ pub async fn compare(
 }
 
 /// Looks once more at the rows that did not come to rest, all at a time, and moves them to where they belong. For when writes wait, so that
-/// they do come to rest.
-pub async fn settle(holder: &Side, follower: &Side, report: &mut Report) -> Result<(), Error> {
-    let unsettled = std::mem::take(&mut report.unsettled);
-    let looks = unsettled.iter().map(|row| {
+/// they do come to rest. What cannot be judged within the time given, as where the follower is stuck, stays unsettled.
+pub async fn settle(
+    holder: &Side,
+    follower: &Side,
+    report: &mut Report,
+    within: Duration,
+) -> Result<(), Error> {
+    let looks = report.unsettled.iter().map(|row| {
         let table = &row.table;
         let looked = Looked {
             holder,
@@ -136,8 +142,12 @@ pub async fn settle(holder: &Side, follower: &Side, report: &mut Report) -> Resu
         };
         suspects::judge(looked, row.after.as_ref(), Some(&row.key))
     });
-    for found in try_join_all(looks).await? {
-        report.take(found);
+    if let Ok(found) = tokio::time::timeout(within, try_join_all(looks)).await {
+        let found = found?;
+        report.unsettled.clear();
+        for found in found {
+            report.take(found);
+        }
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! `banyan verify`: both sides' rows compared while traffic runs, to the row and the column; and mended, if wished.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 use handover::compare::{self, Difference, Progress, Report};
@@ -13,6 +14,8 @@ use super::sides::{Both, End, Sides, failure};
 use crate::cli::remote::{Failure, Target};
 use crate::cli::say;
 
+/// How long rows may be looked at while writes wait: a part of the pause, which is to stay below a second.
+const SETTLE: Duration = Duration::from_millis(500);
 /// Differences that are shown; all of them are counted.
 const SHOWN: usize = 20;
 
@@ -117,7 +120,7 @@ pub(super) fn settle(pass: &mut Pass<'_>, report: &mut Report) -> Result<(), Fai
     let settled = pass
         .remote
         .runtime
-        .block_on(compare::settle(holder, follower, report));
+        .block_on(compare::settle(holder, follower, report, SETTLE));
     settled.map_err(failure)?;
     pass.note("verify", &summary(report));
     Ok(())
