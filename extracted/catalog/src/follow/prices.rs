@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use chassis::db::{Conn, Error};
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
-use diesel::result::Error as Diesel;
-use diesel::sql_types::Text;
+use diesel::result::{Error as Diesel, QueryResult};
+use diesel::sql_types::{Array, BigInt, Text, Timestamp};
 use handover::row::Row;
 
 use super::canonical::Read;
@@ -60,10 +60,10 @@ pub(super) fn put(conn: &mut Conn, rows: &[Row]) -> Result<(), Error> {
     let mut incoming: Vec<Entry> = rows.iter().map(Entry::read).collect::<Result<_, _>>()?;
     let known = entries(conn, incoming.iter().map(|entry| entry.id))?;
     incoming.retain(|entry| known.get(&entry.id) != Some(entry));
-    let mut last = in_force(conn, incoming.iter().map(|entry| entry.product_id))?;
+    let in_force = in_force(conn, incoming.iter().map(|entry| entry.product_id))?;
     let is_behind = |entry: &Entry| {
-        let last = last.get(&entry.product_id);
-        last.is_some_and(|last| last.id > 0 && entry.id > last.id) && !known.contains_key(&entry.id)
+        let last = in_force.get(&entry.product_id);
+        last.is_some_and(|last| entry.id > last.id) && !known.contains_key(&entry.id)
     };
     let elsewhere: BTreeSet<i64> = incoming
         .iter()
@@ -74,14 +74,22 @@ pub(super) fn put(conn: &mut Conn, rows: &[Row]) -> Result<(), Error> {
         .into_iter()
         .partition(|entry| elsewhere.contains(&entry.product_id));
     added.sort_by_key(|entry| entry.id);
+    let mut last = BTreeMap::<i64, i64>::new();
     let mut numbered = Vec::with_capacity(added.len());
     for entry in &added {
-        let last = last.entry(entry.product_id).or_default();
-        last.seq += 1;
-        numbered.push((last.seq, entry));
+        // A provisional entry is all that there is of its product, and makes room.
+        let behind = in_force.get(&entry.product_id).filter(|last| last.id > 0);
+        let seq = last
+            .entry(entry.product_id)
+            .or_insert(behind.map_or(0, |last| last.seq));
+        *seq += 1;
+        numbered.push((*seq, entry));
     }
+    let provisional = |product: &&i64| in_force.get(product).is_some_and(|last| last.id < 0);
+    remove_provisional(conn, last.keys().filter(provisional).copied())?;
     insert(conn, &numbered)?;
-    point(conn, numbered.iter().map(|(seq, entry)| (entry.product_id, *seq)))?;
+    last.retain(|product, seq| in_force.get(product).is_none_or(|last| last.seq != *seq));
+    point(conn, last)?;
     put_among(conn, anew, &known)
 }
 
@@ -132,9 +140,16 @@ pub(super) fn provide(
         .map(|entry| (1, entry))
         .collect();
     // One that was there may say a price that has changed since.
-    let old = lacking.iter().map(|(_, entry)| entry.id);
-    diesel::delete(price_history::table.filter(price_history::id.eq_any(old))).execute(conn)?;
+    remove_provisional(conn, lacking.iter().map(|(_, entry)| entry.product_id))?;
     insert(conn, &lacking)
+}
+
+fn remove_provisional(conn: &mut Conn, of: impl Iterator<Item = i64>) -> Result<(), Error> {
+    let ids: Vec<i64> = of.map(|product| -product).collect();
+    if !ids.is_empty() {
+        diesel::delete(price_history::table.filter(price_history::id.eq_any(ids))).execute(conn)?;
+    }
+    Ok(())
 }
 
 /// The entry in force of each of these products that is here.
@@ -195,12 +210,11 @@ fn write(conn: &mut Conn, before: &Histories, mut after: Histories) -> Result<()
     }
     diesel::delete(price_history::table.filter(price_history::product_id.eq_any(&anew))).execute(conn)?;
     insert(conn, &numbered)?;
-    point(conn, last.into_iter())
+    point(conn, last)
 }
 
 /// Says which entry of each product is in force; of several of one product the last.
-fn point(conn: &mut Conn, at: impl Iterator<Item = (i64, i64)>) -> Result<(), Error> {
-    let at: BTreeMap<i64, i64> = at.collect();
+fn point(conn: &mut Conn, at: BTreeMap<i64, i64>) -> Result<(), Error> {
     let mut together = BTreeMap::<i64, Vec<i64>>::new();
     for (product, seq) in at {
         together.entry(seq).or_default().push(product);
@@ -221,23 +235,40 @@ fn insert(conn: &mut Conn, numbered: &[(i64, &Entry)]) -> Result<(), Error> {
     if numbered.is_empty() {
         return Ok(());
     }
-    let (columns, from) = match conn {
-        Conn::Postgres(_) => (
-            "(e ->> 0)::bigint, (e ->> 1)::bigint, (e ->> 2)::bigint, (e ->> 3)::bigint, e ->> 4, (e ->> 5)::timestamp",
-            "json_array_elements($1::json)",
-        ),
-        Conn::Sqlite(_) => (
-            "value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5",
-            "json_each($1)",
-        ),
-    };
-    let query = format!(
-        "INSERT INTO price_history (id, product_id, seq, amount, currency, effective_from) SELECT {columns} FROM {from} AS e"
-    );
+    match conn {
+        Conn::Postgres(conn) => insert_arrays(conn, numbered)?,
+        Conn::Sqlite(conn) => insert_json(conn, numbered)?,
+    }
+    Ok(())
+}
+
+fn insert_arrays(conn: &mut PgConnection, numbered: &[(i64, &Entry)]) -> QueryResult<()> {
+    let numbers = |of: fn(&Entry) -> i64| numbered.iter().map(|(_, entry)| of(entry)).collect::<Vec<_>>();
+    let seqs: Vec<i64> = numbered.iter().map(|(seq, _)| *seq).collect();
+    let currencies: Vec<&str> = numbered
+        .iter()
+        .map(|(_, entry)| entry.currency.as_str())
+        .collect();
+    let from: Vec<NaiveDateTime> = numbered.iter().map(|(_, entry)| entry.effective_from).collect();
+    diesel::sql_query(
+        "INSERT INTO price_history (id, product_id, seq, amount, currency, effective_from) \
+         SELECT * FROM unnest($1, $2, $3, $4, $5, $6)",
+    )
+    .bind::<Array<BigInt>, _>(numbers(|entry| entry.id))
+    .bind::<Array<BigInt>, _>(numbers(|entry| entry.product_id))
+    .bind::<Array<BigInt>, _>(seqs)
+    .bind::<Array<BigInt>, _>(numbers(|entry| entry.amount))
+    .bind::<Array<Text>, _>(currencies)
+    .bind::<Array<Timestamp>, _>(from)
+    .execute(conn)
+    .map(drop)
+}
+
+fn insert_json(conn: &mut SqliteConnection, numbered: &[(i64, &Entry)]) -> QueryResult<()> {
     let rows: Vec<_> = numbered
         .iter()
         .map(|(seq, entry)| {
-            // As diesel writes times on SQLite, where equal ones must be equal texts.
+            // As diesel writes times, for equal ones must be equal texts.
             let from = entry.effective_from.format("%F %T%.f").to_string();
             (
                 entry.id,
@@ -249,10 +280,14 @@ fn insert(conn: &mut Conn, numbered: &[(i64, &Entry)]) -> Result<(), Error> {
             )
         })
         .collect();
-    let rows = serde_json::to_string(&rows)
-        .map_err(|error| Error::Query(Diesel::SerializationError(Box::new(error))))?;
-    diesel::sql_query(query).bind::<Text, _>(rows).execute(conn)?;
-    Ok(())
+    let rows = serde_json::to_string(&rows).map_err(|error| Diesel::SerializationError(Box::new(error)))?;
+    diesel::sql_query(
+        "INSERT INTO price_history (id, product_id, seq, amount, currency, effective_from) \
+         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 FROM json_each($1)",
+    )
+    .bind::<Text, _>(rows)
+    .execute(conn)
+    .map(drop)
 }
 
 impl Entry {

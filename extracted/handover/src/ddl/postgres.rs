@@ -27,12 +27,17 @@ CREATE INDEX {0}_by_transaction ON {0} (xid);
 pub(super) fn down(names: &Names, captured: &[Captured]) -> String {
     let mut sql = String::new();
     for Captured { table, .. } in captured {
-        for trigger in ["a_guard", "z_capture"] {
+        for trigger in ["a_guard", "b_truncate", "z_capture_new", "z_capture_old"] {
             sql += &format!("DROP TRIGGER {trigger} ON {table};\n");
         }
-        sql += &format!("DROP FUNCTION capture_{}_{table}();\n", suffix(names));
+        for which in ["new", "old"] {
+            sql += &format!("DROP FUNCTION capture_{}_{table}_{which}();\n", suffix(names));
+        }
     }
-    sql += &format!("DROP FUNCTION guard_{}();\n", suffix(names));
+    sql += &format!(
+        "DROP FUNCTION guard_{0}_truncate();\nDROP FUNCTION guard_{0}();\n",
+        suffix(names)
+    );
     for table in [&names.followers, &names.follow, &names.outbox, &names.pen] {
         sql += &format!("DROP TABLE {table};\n");
     }
@@ -44,9 +49,10 @@ fn suffix(names: &Names) -> String {
     names.module.replace('-', "_")
 }
 
-/// The function that all tables share. It takes a share of the pen's table until the transaction ends, which every move and an
-/// installation wait for, also while the table is empty. Under READ COMMITTED the row that is read then is the last one; a snapshot of a
-/// whole transaction may be older than that, which only a lock of the row finds out.
+/// The functions that all tables share. The guard takes a share of the pen's table until the transaction ends, which every move and an
+/// installation wait for, also while the table is empty. `FOR SHARE` takes that share before its snapshot is taken, whether or not there
+/// is a row to lock: under READ COMMITTED, what it finds then is the last state, and while the pen is held here it finds, locks and
+/// writes nothing. A snapshot of a whole transaction may be older than that, which only a lock of the row finds out.
 fn guard(names: &Names) -> String {
     let (pen, module, of) = (&names.pen, names.module, suffix(names));
     format!(
@@ -56,26 +62,26 @@ BEGIN
   IF current_setting('banyan.follower', true) = '{module}' THEN RETURN NULL; END IF;
   IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
     SELECT * INTO pen FROM {pen} FOR SHARE;
-  ELSE
-    LOCK TABLE {pen} IN ROW SHARE MODE;
-    SELECT * INTO pen FROM {pen};
-  END IF;
-  IF NOT FOUND THEN
     -- A snapshot that is older than the pen never sees it; the size of the table's file is no matter of snapshots.
-    IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable')
-       AND pg_relation_size('{pen}'::regclass) > 0 THEN
+    IF NOT FOUND AND pg_relation_size('{pen}'::regclass) > 0 THEN
       RAISE EXCEPTION 'could not serialize access: the pen of {module} may be newer than this transaction; run it again'
         USING ERRCODE = 'serialization_failure', HINT = 'If there is no pen and shall be none: TRUNCATE {pen}';
     END IF;
-    RETURN NULL;
+    IF NOT FOUND OR pen.holder = pen.side AND pen.state = 'held' THEN RETURN NULL; END IF;
+  ELSE
+    PERFORM FROM {pen} WHERE holder <> side OR state <> 'held' FOR SHARE;
+    IF NOT FOUND THEN RETURN NULL; END IF;
+    SELECT * INTO pen FROM {pen};
   END IF;
-  IF pen.holder <> pen.side OR pen.state <> 'held' THEN
-    RAISE EXCEPTION 'the pen of {module} is not here: % in epoch %, %', pen.holder, pen.epoch, pen.state
-      USING ERRCODE = 'BP421', CONSTRAINT = 'pen',
-            DETAIL = json_build_object('holder', pen.holder, 'epoch', pen.epoch, 'state', pen.state)::text;
-  END IF;
-  -- No row trigger fires for TRUNCATE, so its rows would stay at the follower for ever.
-  IF TG_OP = 'TRUNCATE' THEN
+  RAISE EXCEPTION 'the pen of {module} is not here: % in epoch %, %', pen.holder, pen.epoch, pen.state
+    USING ERRCODE = 'BP421', CONSTRAINT = 'pen',
+          DETAIL = json_build_object('holder', pen.holder, 'epoch', pen.epoch, 'state', pen.state)::text;
+END $$;
+-- No row trigger fires for TRUNCATE, so its rows would stay at the follower for ever. Fires after the guard.
+CREATE FUNCTION guard_{of}_truncate() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF current_setting('banyan.follower', true) = '{module}' THEN RETURN NULL; END IF;
+  IF EXISTS (SELECT FROM {pen}) THEN
     RAISE EXCEPTION 'TRUNCATE of % cannot be followed by the other side; use DELETE', TG_TABLE_NAME;
   END IF;
   RETURN NULL;
@@ -84,12 +90,15 @@ END $$;
     )
 }
 
+/// A table's triggers. One function for rows that come and one for those that were there, so that each runs what it must and no more; the
+/// entry is made from the pen's row, so that there is none without a pen.
 fn capture(names: &Names, captured: &Captured) -> String {
     let Captured { table, of, key, .. } = captured;
     let (pen, outbox, suffix, module) = (&names.pen, &names.outbox, suffix(names), names.module);
-    let values = |row: &str| {
+    let entry = |row: &str| {
         let texts: Vec<String> = key.iter().map(|column| format!("{row}.{column}::text")).collect();
-        format!("json_build_array({})::text", texts.join(", "))
+        let texts = texts.join(", ");
+        format!("INSERT INTO {outbox} (tbl, key) SELECT '{of}', json_build_array({texts})::text FROM {pen};")
     };
     let changed: Vec<String> = key
         .iter()
@@ -98,25 +107,33 @@ fn capture(names: &Names, captured: &Captured) -> String {
     format!(
         "CREATE TRIGGER a_guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {table}
   FOR EACH STATEMENT EXECUTE FUNCTION guard_{suffix}();
-CREATE FUNCTION capture_{suffix}_{table}() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE TRIGGER b_truncate BEFORE TRUNCATE ON {table}
+  FOR EACH STATEMENT EXECUTE FUNCTION guard_{suffix}_truncate();
+CREATE FUNCTION capture_{suffix}_{table}_new() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF NOT EXISTS (SELECT FROM {pen}) THEN RETURN NULL; END IF;
-  IF TG_OP <> 'INSERT' THEN
-    INSERT INTO {outbox} (tbl, key) VALUES ('{of}', {old});
-  END IF;
-  IF TG_OP = 'INSERT' OR (TG_OP = 'UPDATE' AND ({changed})) THEN
-    INSERT INTO {outbox} (tbl, key) VALUES ('{of}', {new});
+  {new}
+  RETURN NULL;
+END $$;
+CREATE FUNCTION capture_{suffix}_{table}_old() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  {old}
+  IF TG_OP = 'UPDATE' AND ({changed}) THEN
+    {new}
   END IF;
   RETURN NULL;
 END $$;
-CREATE TRIGGER z_capture AFTER INSERT OR UPDATE OR DELETE ON {table}
+CREATE TRIGGER z_capture_new AFTER INSERT ON {table}
   FOR EACH ROW WHEN (current_setting('banyan.follower', true) IS DISTINCT FROM '{module}')
-  EXECUTE FUNCTION capture_{suffix}_{table}();
+  EXECUTE FUNCTION capture_{suffix}_{table}_new();
+CREATE TRIGGER z_capture_old AFTER UPDATE OR DELETE ON {table}
+  FOR EACH ROW WHEN (current_setting('banyan.follower', true) IS DISTINCT FROM '{module}')
+  EXECUTE FUNCTION capture_{suffix}_{table}_old();
 -- ALWAYS, or session_replication_role = replica would pass them.
-ALTER TABLE {table} ENABLE ALWAYS TRIGGER a_guard, ENABLE ALWAYS TRIGGER z_capture;
+ALTER TABLE {table} ENABLE ALWAYS TRIGGER a_guard, ENABLE ALWAYS TRIGGER b_truncate,
+  ENABLE ALWAYS TRIGGER z_capture_new, ENABLE ALWAYS TRIGGER z_capture_old;
 ",
-        old = values("OLD"),
-        new = values("NEW"),
+        old = entry("OLD"),
+        new = entry("NEW"),
         changed = changed.join(" OR "),
     )
 }

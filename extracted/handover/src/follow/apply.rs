@@ -3,7 +3,7 @@
 //! Whatever was asked of the source is thrown away if this side holds the pen by now, or if the cursor is no longer the one from
 //! before the question: that is what makes the copy right beside a running feed, and two followers by mistake harmless.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use chassis::db::Conn;
 use diesel::connection::SimpleConnection;
@@ -15,7 +15,7 @@ use crate::feed;
 use crate::row::{Key, Row};
 use crate::store::{Range, Store};
 use crate::table::Table;
-use crate::wire::{Change, Snapshot, State};
+use crate::wire::{Change, State};
 use crate::{Error, Names, pen};
 
 /// Runs `work` as a follower's, and leaves `next` as the follower's row. Says whether it was done: not if anything moved
@@ -61,32 +61,36 @@ fn take(conn: &mut Conn, names: &Names, before: &Follow) -> Result<bool, Error> 
     Ok(taken == 1)
 }
 
-/// Replaces a range of a table by the rows of the source.
+/// Replaces a range of a table by the rows of the source. Rows that are the same already are not written: a copy that is made again
+/// mostly finds such.
 pub(crate) fn replace(
     conn: &mut Conn,
     store: &dyn Store,
     table: &Table,
-    after: Option<&Key>,
-    snapshot: &Snapshot,
+    mut range: Range,
+    rows: &[Row],
 ) -> Result<(), Error> {
-    let keep: HashSet<Key> = snapshot.rows.iter().filter_map(|row| table.key_of(row)).collect();
-    if keep.len() != snapshot.rows.len() {
+    let mut lacking: HashMap<Key, &Row> = rows
+        .iter()
+        .filter_map(|row| Some((table.key_of(row)?, row)))
+        .collect();
+    if lacking.len() != rows.len() {
         return Err(Error::Malformed(format!(
             "rows of `{}` lack a key, or have one twice",
             table.name
         )));
     }
-    let mut range = Range {
-        after: after.cloned(),
-        through: snapshot.through.clone(),
-    };
     loop {
         let here = store.page(conn, table, &range, 1000)?;
-        let strangers: Vec<Key> = here
-            .iter()
-            .filter_map(|row| table.key_of(row))
-            .filter(|key| !keep.contains(key))
-            .collect();
+        let mut strangers = Vec::new();
+        for row in &here {
+            let Some(key) = table.key_of(row) else { continue };
+            match lacking.get(&key) {
+                Some(there) if *there == row => drop(lacking.remove(&key)),
+                Some(_) => {}
+                None => strangers.push(key),
+            }
+        }
         if !strangers.is_empty() {
             store.remove(conn, table, &strangers)?;
         }
@@ -95,7 +99,12 @@ pub(crate) fn replace(
             _ => break,
         }
     }
-    put(conn, store, table, &snapshot.rows)
+    if lacking.len() == rows.len() {
+        return put(conn, store, table, rows);
+    }
+    let is_lacking = |row: &&Row| table.key_of(row).is_some_and(|key| lacking.contains_key(&key));
+    let rows: Vec<Row> = rows.iter().filter(is_lacking).cloned().collect();
+    put(conn, store, table, &rows)
 }
 
 /// Makes the changed rows what they are at the source: deletions children first, then the others parents first.
@@ -153,4 +162,75 @@ pub(crate) fn first_misfit(
         conn.batch_execute("RELEASE SAVEPOINT one")?;
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel::{Connection, QueryableByName, SqliteConnection};
+
+    use super::*;
+    use crate::plain::Plain;
+    use crate::table::{Column, Kind};
+
+    const COLUMNS: &[Column] = &[
+        Column {
+            name: "id",
+            kind: Kind::Integer,
+        },
+        Column {
+            name: "name",
+            kind: Kind::Text,
+        },
+    ];
+    const THINGS: Table = Table {
+        name: "things",
+        key: &["id"],
+        columns: COLUMNS,
+    };
+    const PLAIN: Plain = Plain {
+        tables: &[THINGS],
+        computed: &[],
+        references: &[],
+        numbered: &[],
+    };
+
+    #[derive(QueryableByName)]
+    struct Written {
+        #[diesel(sql_type = Text)]
+        what: String,
+    }
+
+    #[test]
+    fn rows_that_are_the_same_are_not_written_again() {
+        let mut conn = Conn::Sqlite(SqliteConnection::establish(":memory:").unwrap());
+        conn.batch_execute(
+            "CREATE TABLE things (id INTEGER PRIMARY KEY, name TEXT);
+             INSERT INTO things VALUES (1, 'same'), (2, 'old'), (3, 'stranger'), (9, 'behind');
+             CREATE TABLE written (what TEXT);
+             CREATE TRIGGER added AFTER INSERT ON things BEGIN INSERT INTO written VALUES ('add ' || NEW.id); END;
+             CREATE TRIGGER changed AFTER UPDATE ON things BEGIN INSERT INTO written VALUES ('change ' || NEW.id); END;
+             CREATE TRIGGER removed AFTER DELETE ON things BEGIN INSERT INTO written VALUES ('remove ' || OLD.id); END;",
+        )
+        .unwrap();
+        let row = |id: &str, name: &str| -> Row {
+            [("id", id), ("name", name)]
+                .map(|(column, value)| (column.to_owned(), value.into()))
+                .into_iter()
+                .collect()
+        };
+        let rows = [row("1", "same"), row("2", "new"), row("4", "more")];
+        let range = Range {
+            after: None,
+            through: Some(Key(vec!["4".to_owned()])),
+        };
+        for _ in 0..2 {
+            replace(&mut conn, &PLAIN, &THINGS, range.clone(), &rows).unwrap();
+        }
+        let written: Vec<Written> = diesel::sql_query("SELECT what FROM written ORDER BY what")
+            .load(&mut conn)
+            .unwrap();
+        let written: Vec<String> = written.into_iter().map(|written| written.what).collect();
+        assert_eq!(written, ["add 4", "change 2", "remove 3"]);
+        assert_eq!(PLAIN.page(&mut conn, &THINGS, &range, 10).unwrap(), rows);
+    }
 }

@@ -1,7 +1,7 @@
 //! The copy of all rows, chunk by chunk, beside a feed that goes on.
 //!
-//! For [`super::worker`]. A chunk is written only if the cursor is still the one that its question carried; while it is written, the next
-//! one is asked for.
+//! For [`super::worker`]. A chunk is written only if the cursor is still the one that its question carried. While it is written, the next
+//! one is asked for, unless the copy keeps to a rate: then it shall be noticed little, and work at both ends at once is noticed most.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,13 +11,14 @@ use super::parking::{TRIES, is_misfit};
 use super::record::Follow;
 use super::worker::Worker;
 use crate::row::Key;
+use crate::store::Range;
 use crate::wire::{Phase, Snapshot};
 use crate::{Error, feed};
 
 /// Rows in a chunk at the most.
 const AT_ONCE: usize = 1000;
 /// Chunks a second at the least, where the copy keeps to a rate: many small ones are noticed less than few large ones.
-const CHUNKS_PER_S: u32 = 20;
+const CHUNKS_PER_S: u32 = 100;
 /// How often a copy stops to read the feed, so that it does not grow long.
 const FEED_EVERY: Duration = Duration::from_secs(5);
 
@@ -68,7 +69,11 @@ impl Worker {
         };
         let next = self.after_chunk(&before, &table, &chunk);
         let is_last = next.phase != Phase::Copying;
+        let is_throttled = self.link.copy_rows_per_s > 0;
         let ask = async {
+            if is_throttled {
+                return None;
+            }
             let (table, after) = (next.copy_table.clone()?, next.copy_key.clone());
             let chunk = self
                 .link
@@ -145,7 +150,11 @@ impl Worker {
         let work = move |conn: &mut _| {
             apply::as_follower(conn, &names, &before, &next, |conn| {
                 let table = feed::table(&*store, &table)?;
-                apply::replace(conn, &*store, table, before.copy_key.as_ref(), &chunk)
+                let range = Range {
+                    after: before.copy_key.clone(),
+                    through: chunk.through.clone(),
+                };
+                apply::replace(conn, &*store, table, range, &chunk.rows)
             })
         };
         self.link.db.write(work).await

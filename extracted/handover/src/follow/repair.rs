@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::apply;
 use crate::link::Link;
+use crate::store::Range;
 use crate::wire::{Pen, Phase, Repair};
 use crate::{Error, feed, pen};
 
@@ -24,7 +25,11 @@ pub(crate) async fn repair(link: &Arc<Link>, command: Repair) -> Result<Pen, Err
         let work = move |conn: &mut _| {
             apply::as_follower(conn, &names, &before, &before, |conn| {
                 let table = feed::table(&*store, &name)?;
-                apply::replace(conn, &*store, table, from.as_ref(), &chunk)
+                let range = Range {
+                    after: from.clone(),
+                    through: chunk.through.clone(),
+                };
+                apply::replace(conn, &*store, table, range, &chunk.rows)
             })
         };
         // The feed went on meanwhile: what was asked is thrown away and asked again.

@@ -43,99 +43,131 @@ BEGIN
   IF current_setting('banyan.follower', true) = 'catalog' THEN RETURN NULL; END IF;
   IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
     SELECT * INTO pen FROM pen_catalog FOR SHARE;
-  ELSE
-    LOCK TABLE pen_catalog IN ROW SHARE MODE;
-    SELECT * INTO pen FROM pen_catalog;
-  END IF;
-  IF NOT FOUND THEN
     -- A snapshot that is older than the pen never sees it; the size of the table's file is no matter of snapshots.
-    IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable')
-       AND pg_relation_size('pen_catalog'::regclass) > 0 THEN
+    IF NOT FOUND AND pg_relation_size('pen_catalog'::regclass) > 0 THEN
       RAISE EXCEPTION 'could not serialize access: the pen of catalog may be newer than this transaction; run it again'
         USING ERRCODE = 'serialization_failure', HINT = 'If there is no pen and shall be none: TRUNCATE pen_catalog';
     END IF;
-    RETURN NULL;
+    IF NOT FOUND OR pen.holder = pen.side AND pen.state = 'held' THEN RETURN NULL; END IF;
+  ELSE
+    PERFORM FROM pen_catalog WHERE holder <> side OR state <> 'held' FOR SHARE;
+    IF NOT FOUND THEN RETURN NULL; END IF;
+    SELECT * INTO pen FROM pen_catalog;
   END IF;
-  IF pen.holder <> pen.side OR pen.state <> 'held' THEN
-    RAISE EXCEPTION 'the pen of catalog is not here: % in epoch %, %', pen.holder, pen.epoch, pen.state
-      USING ERRCODE = 'BP421', CONSTRAINT = 'pen',
-            DETAIL = json_build_object('holder', pen.holder, 'epoch', pen.epoch, 'state', pen.state)::text;
-  END IF;
-  -- No row trigger fires for TRUNCATE, so its rows would stay at the follower for ever.
-  IF TG_OP = 'TRUNCATE' THEN
+  RAISE EXCEPTION 'the pen of catalog is not here: % in epoch %, %', pen.holder, pen.epoch, pen.state
+    USING ERRCODE = 'BP421', CONSTRAINT = 'pen',
+          DETAIL = json_build_object('holder', pen.holder, 'epoch', pen.epoch, 'state', pen.state)::text;
+END $$;
+-- No row trigger fires for TRUNCATE, so its rows would stay at the follower for ever. Fires after the guard.
+CREATE FUNCTION guard_catalog_truncate() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF current_setting('banyan.follower', true) = 'catalog' THEN RETURN NULL; END IF;
+  IF EXISTS (SELECT FROM pen_catalog) THEN
     RAISE EXCEPTION 'TRUNCATE of % cannot be followed by the other side; use DELETE', TG_TABLE_NAME;
   END IF;
   RETURN NULL;
 END $$;
 CREATE TRIGGER a_guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON categories
   FOR EACH STATEMENT EXECUTE FUNCTION guard_catalog();
-CREATE FUNCTION capture_catalog_categories() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE TRIGGER b_truncate BEFORE TRUNCATE ON categories
+  FOR EACH STATEMENT EXECUTE FUNCTION guard_catalog_truncate();
+CREATE FUNCTION capture_catalog_categories_new() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF NOT EXISTS (SELECT FROM pen_catalog) THEN RETURN NULL; END IF;
-  IF TG_OP <> 'INSERT' THEN
-    INSERT INTO outbox_catalog (tbl, key) VALUES ('categories', json_build_array(OLD.id::text)::text);
-  END IF;
-  IF TG_OP = 'INSERT' OR (TG_OP = 'UPDATE' AND (OLD.id IS DISTINCT FROM NEW.id)) THEN
-    INSERT INTO outbox_catalog (tbl, key) VALUES ('categories', json_build_array(NEW.id::text)::text);
+  INSERT INTO outbox_catalog (tbl, key) SELECT 'categories', json_build_array(NEW.id::text)::text FROM pen_catalog;
+  RETURN NULL;
+END $$;
+CREATE FUNCTION capture_catalog_categories_old() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO outbox_catalog (tbl, key) SELECT 'categories', json_build_array(OLD.id::text)::text FROM pen_catalog;
+  IF TG_OP = 'UPDATE' AND (OLD.id IS DISTINCT FROM NEW.id) THEN
+    INSERT INTO outbox_catalog (tbl, key) SELECT 'categories', json_build_array(NEW.id::text)::text FROM pen_catalog;
   END IF;
   RETURN NULL;
 END $$;
-CREATE TRIGGER z_capture AFTER INSERT OR UPDATE OR DELETE ON categories
+CREATE TRIGGER z_capture_new AFTER INSERT ON categories
   FOR EACH ROW WHEN (current_setting('banyan.follower', true) IS DISTINCT FROM 'catalog')
-  EXECUTE FUNCTION capture_catalog_categories();
+  EXECUTE FUNCTION capture_catalog_categories_new();
+CREATE TRIGGER z_capture_old AFTER UPDATE OR DELETE ON categories
+  FOR EACH ROW WHEN (current_setting('banyan.follower', true) IS DISTINCT FROM 'catalog')
+  EXECUTE FUNCTION capture_catalog_categories_old();
 -- ALWAYS, or session_replication_role = replica would pass them.
-ALTER TABLE categories ENABLE ALWAYS TRIGGER a_guard, ENABLE ALWAYS TRIGGER z_capture;
+ALTER TABLE categories ENABLE ALWAYS TRIGGER a_guard, ENABLE ALWAYS TRIGGER b_truncate,
+  ENABLE ALWAYS TRIGGER z_capture_new, ENABLE ALWAYS TRIGGER z_capture_old;
 CREATE TRIGGER a_guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON products
   FOR EACH STATEMENT EXECUTE FUNCTION guard_catalog();
-CREATE FUNCTION capture_catalog_products() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE TRIGGER b_truncate BEFORE TRUNCATE ON products
+  FOR EACH STATEMENT EXECUTE FUNCTION guard_catalog_truncate();
+CREATE FUNCTION capture_catalog_products_new() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF NOT EXISTS (SELECT FROM pen_catalog) THEN RETURN NULL; END IF;
-  IF TG_OP <> 'INSERT' THEN
-    INSERT INTO outbox_catalog (tbl, key) VALUES ('products', json_build_array(OLD.id::text)::text);
-  END IF;
-  IF TG_OP = 'INSERT' OR (TG_OP = 'UPDATE' AND (OLD.id IS DISTINCT FROM NEW.id)) THEN
-    INSERT INTO outbox_catalog (tbl, key) VALUES ('products', json_build_array(NEW.id::text)::text);
+  INSERT INTO outbox_catalog (tbl, key) SELECT 'products', json_build_array(NEW.id::text)::text FROM pen_catalog;
+  RETURN NULL;
+END $$;
+CREATE FUNCTION capture_catalog_products_old() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO outbox_catalog (tbl, key) SELECT 'products', json_build_array(OLD.id::text)::text FROM pen_catalog;
+  IF TG_OP = 'UPDATE' AND (OLD.id IS DISTINCT FROM NEW.id) THEN
+    INSERT INTO outbox_catalog (tbl, key) SELECT 'products', json_build_array(NEW.id::text)::text FROM pen_catalog;
   END IF;
   RETURN NULL;
 END $$;
-CREATE TRIGGER z_capture AFTER INSERT OR UPDATE OR DELETE ON products
+CREATE TRIGGER z_capture_new AFTER INSERT ON products
   FOR EACH ROW WHEN (current_setting('banyan.follower', true) IS DISTINCT FROM 'catalog')
-  EXECUTE FUNCTION capture_catalog_products();
+  EXECUTE FUNCTION capture_catalog_products_new();
+CREATE TRIGGER z_capture_old AFTER UPDATE OR DELETE ON products
+  FOR EACH ROW WHEN (current_setting('banyan.follower', true) IS DISTINCT FROM 'catalog')
+  EXECUTE FUNCTION capture_catalog_products_old();
 -- ALWAYS, or session_replication_role = replica would pass them.
-ALTER TABLE products ENABLE ALWAYS TRIGGER a_guard, ENABLE ALWAYS TRIGGER z_capture;
+ALTER TABLE products ENABLE ALWAYS TRIGGER a_guard, ENABLE ALWAYS TRIGGER b_truncate,
+  ENABLE ALWAYS TRIGGER z_capture_new, ENABLE ALWAYS TRIGGER z_capture_old;
 CREATE TRIGGER a_guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON price_history
   FOR EACH STATEMENT EXECUTE FUNCTION guard_catalog();
-CREATE FUNCTION capture_catalog_price_history() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE TRIGGER b_truncate BEFORE TRUNCATE ON price_history
+  FOR EACH STATEMENT EXECUTE FUNCTION guard_catalog_truncate();
+CREATE FUNCTION capture_catalog_price_history_new() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF NOT EXISTS (SELECT FROM pen_catalog) THEN RETURN NULL; END IF;
-  IF TG_OP <> 'INSERT' THEN
-    INSERT INTO outbox_catalog (tbl, key) VALUES ('price_history', json_build_array(OLD.id::text)::text);
-  END IF;
-  IF TG_OP = 'INSERT' OR (TG_OP = 'UPDATE' AND (OLD.id IS DISTINCT FROM NEW.id)) THEN
-    INSERT INTO outbox_catalog (tbl, key) VALUES ('price_history', json_build_array(NEW.id::text)::text);
+  INSERT INTO outbox_catalog (tbl, key) SELECT 'price_history', json_build_array(NEW.id::text)::text FROM pen_catalog;
+  RETURN NULL;
+END $$;
+CREATE FUNCTION capture_catalog_price_history_old() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO outbox_catalog (tbl, key) SELECT 'price_history', json_build_array(OLD.id::text)::text FROM pen_catalog;
+  IF TG_OP = 'UPDATE' AND (OLD.id IS DISTINCT FROM NEW.id) THEN
+    INSERT INTO outbox_catalog (tbl, key) SELECT 'price_history', json_build_array(NEW.id::text)::text FROM pen_catalog;
   END IF;
   RETURN NULL;
 END $$;
-CREATE TRIGGER z_capture AFTER INSERT OR UPDATE OR DELETE ON price_history
+CREATE TRIGGER z_capture_new AFTER INSERT ON price_history
   FOR EACH ROW WHEN (current_setting('banyan.follower', true) IS DISTINCT FROM 'catalog')
-  EXECUTE FUNCTION capture_catalog_price_history();
+  EXECUTE FUNCTION capture_catalog_price_history_new();
+CREATE TRIGGER z_capture_old AFTER UPDATE OR DELETE ON price_history
+  FOR EACH ROW WHEN (current_setting('banyan.follower', true) IS DISTINCT FROM 'catalog')
+  EXECUTE FUNCTION capture_catalog_price_history_old();
 -- ALWAYS, or session_replication_role = replica would pass them.
-ALTER TABLE price_history ENABLE ALWAYS TRIGGER a_guard, ENABLE ALWAYS TRIGGER z_capture;
+ALTER TABLE price_history ENABLE ALWAYS TRIGGER a_guard, ENABLE ALWAYS TRIGGER b_truncate,
+  ENABLE ALWAYS TRIGGER z_capture_new, ENABLE ALWAYS TRIGGER z_capture_old;
 CREATE TRIGGER a_guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON catalog_keys
   FOR EACH STATEMENT EXECUTE FUNCTION guard_catalog();
-CREATE FUNCTION capture_catalog_catalog_keys() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE TRIGGER b_truncate BEFORE TRUNCATE ON catalog_keys
+  FOR EACH STATEMENT EXECUTE FUNCTION guard_catalog_truncate();
+CREATE FUNCTION capture_catalog_catalog_keys_new() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF NOT EXISTS (SELECT FROM pen_catalog) THEN RETURN NULL; END IF;
-  IF TG_OP <> 'INSERT' THEN
-    INSERT INTO outbox_catalog (tbl, key) VALUES ('catalog_keys', json_build_array(OLD.scope::text, OLD.key::text)::text);
-  END IF;
-  IF TG_OP = 'INSERT' OR (TG_OP = 'UPDATE' AND (OLD.scope IS DISTINCT FROM NEW.scope OR OLD.key IS DISTINCT FROM NEW.key)) THEN
-    INSERT INTO outbox_catalog (tbl, key) VALUES ('catalog_keys', json_build_array(NEW.scope::text, NEW.key::text)::text);
+  INSERT INTO outbox_catalog (tbl, key) SELECT 'catalog_keys', json_build_array(NEW.scope::text, NEW.key::text)::text FROM pen_catalog;
+  RETURN NULL;
+END $$;
+CREATE FUNCTION capture_catalog_catalog_keys_old() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO outbox_catalog (tbl, key) SELECT 'catalog_keys', json_build_array(OLD.scope::text, OLD.key::text)::text FROM pen_catalog;
+  IF TG_OP = 'UPDATE' AND (OLD.scope IS DISTINCT FROM NEW.scope OR OLD.key IS DISTINCT FROM NEW.key) THEN
+    INSERT INTO outbox_catalog (tbl, key) SELECT 'catalog_keys', json_build_array(NEW.scope::text, NEW.key::text)::text FROM pen_catalog;
   END IF;
   RETURN NULL;
 END $$;
-CREATE TRIGGER z_capture AFTER INSERT OR UPDATE OR DELETE ON catalog_keys
+CREATE TRIGGER z_capture_new AFTER INSERT ON catalog_keys
   FOR EACH ROW WHEN (current_setting('banyan.follower', true) IS DISTINCT FROM 'catalog')
-  EXECUTE FUNCTION capture_catalog_catalog_keys();
+  EXECUTE FUNCTION capture_catalog_catalog_keys_new();
+CREATE TRIGGER z_capture_old AFTER UPDATE OR DELETE ON catalog_keys
+  FOR EACH ROW WHEN (current_setting('banyan.follower', true) IS DISTINCT FROM 'catalog')
+  EXECUTE FUNCTION capture_catalog_catalog_keys_old();
 -- ALWAYS, or session_replication_role = replica would pass them.
-ALTER TABLE catalog_keys ENABLE ALWAYS TRIGGER a_guard, ENABLE ALWAYS TRIGGER z_capture;
+ALTER TABLE catalog_keys ENABLE ALWAYS TRIGGER a_guard, ENABLE ALWAYS TRIGGER b_truncate,
+  ENABLE ALWAYS TRIGGER z_capture_new, ENABLE ALWAYS TRIGGER z_capture_old;
