@@ -6,6 +6,11 @@
 use actix_http::header::HeaderMap;
 use bytes::Bytes;
 use http::header::HeaderValue;
+use http02::header::HeaderName;
+
+// Kept ready: to look a field up by its text means to read that, and to allocate it, for each request.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The names of one request.
 #[derive(Debug, Clone)]
@@ -48,10 +53,10 @@ impl Parent {
 impl Identity {
     /// Takes the client's names, or makes new ones.
     pub fn of(headers: &HeaderMap) -> Self {
-        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let given = text("x-request-id").filter(|id| is_request_id(id));
+        let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+        let given = text(REQUEST_ID).filter(|id| is_request_id(id));
         let given = given.and_then(|id| HeaderValue::from_str(id).ok());
-        let is_traced = text("traceparent").is_some_and(is_traceparent);
+        let is_traced = text(TRACEPARENT).is_some_and(is_traceparent);
         // Not sampled: whoever records it says so ([`Identity::below`]).
         let made = Bytes::from(traceparent(Parent {
             trace: rand::random::<u128>() | 1,

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use actix_http::header::HeaderMap;
 use actix_http::{ConnectionType, Request, RequestHead, Response};
 use bytes::BytesMut;
-use http02::header::{HOST, HeaderValue};
+use http02::header::{HOST, HeaderName, HeaderValue};
 use http02::{Method, Version};
 
 use crate::balance::Place;
@@ -27,14 +27,17 @@ use crate::forward::send::Outbound;
 use crate::identity::Identity;
 use crate::origin::{Origin, Scheme};
 use crate::pen::Pen;
-use crate::position::Position;
+use crate::position::{self, Position};
 use crate::problem::{Kind, Problem};
 use crate::snapshot::Snapshot;
 use crate::spans::trace::Trace;
-use crate::standing::Standing;
+use crate::standing::{self, Standing};
 use crate::table::is_safe;
 use crate::watch::Connection;
 
+// Names of our own are kept ready: to look one up by its text means to read it, and to allocate it, each time.
+const BUILD: HeaderName = HeaderName::from_static(standing::FIELD);
+const POSITION: HeaderName = HeaderName::from_static(position::HEADER);
 /// About as many bytes as our own fields take.
 const OUR_FIELDS: usize = 448;
 
@@ -315,10 +318,12 @@ impl Plan {
     /// Takes note of what an upstream says of itself on an answer. The answer to a write gives a cookie, by which its
     /// client's reads will find a side that has it.
     pub fn heed(&self, answer: &Response<()>) -> Option<HeaderValue> {
-        let text = |name: &str| answer.headers().get(name)?.to_str().ok();
-        let position = self
-            .snapshot
-            .heed(self.decision.route, self.decision.upstream, text)?;
+        let text = |name: HeaderName| answer.headers().get(name)?.to_str().ok();
+        let position = self.snapshot.heed(
+            self.decision.route,
+            self.decision.upstream,
+            (text(BUILD), text(POSITION)),
+        )?;
         let module = self.snapshot.config.routes[self.decision.route?].module;
         let module = &self.snapshot.config.modules[module];
         let is_write = !is_safe(self.client.method.as_str()) && answer.status().is_success();

@@ -13,8 +13,8 @@ use crate::choose::{Decision, Rule};
 use crate::config::{Address, Config, Mode, Owner, Route};
 use crate::evidence::About;
 use crate::pen::Pen;
-use crate::position::{self, Position, Reached};
-use crate::standing::{BUILD, Standing};
+use crate::position::{Position, Reached};
+use crate::standing::Standing;
 use crate::table::Table;
 
 /// What requests that no route matches are counted under; no route can have this name.
@@ -168,18 +168,17 @@ impl Snapshot {
         })
     }
 
-    /// Takes note of what an upstream says of itself on an answer: its build and its position, which is given. `text` gives
-    /// the value of a field.
-    pub fn heed<'a>(
+    /// Takes note of what an upstream says of itself on an answer: its build and its position, which is given.
+    pub fn heed(
         &self,
         route: Option<usize>,
         upstream: usize,
-        text: impl Fn(&str) -> Option<&'a str>,
+        (build, position): (Option<&str>, Option<&str>),
     ) -> Option<Position> {
-        if let Some(build) = text(BUILD.as_str()) {
+        if let Some(build) = build {
             self.standing(upstream).note_build(build);
         }
-        let position = Position::parse(text(position::NAME.as_str())?)?;
+        let position = Position::parse(position?)?;
         let module = self.config.routes[route?].module;
         self.reached(module, upstream).raise(position);
         Some(position)

@@ -20,7 +20,9 @@ pub struct Standing {
 }
 
 /// The header in which an upstream names its build, so that evidence about one is not taken for evidence about another.
-pub const BUILD: http::HeaderName = http::HeaderName::from_static("x-build-id");
+pub const BUILD: http::HeaderName = http::HeaderName::from_static(FIELD);
+/// Its text.
+pub const FIELD: &str = "x-build-id";
 
 /// The longest build id that is believed.
 const LONGEST_BUILD: usize = 128;

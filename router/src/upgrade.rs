@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use actix_http::{Request, RequestHead, Response};
 use bytes::{BufMut, BytesMut};
+use http02::header::CONNECTION;
 use http02::{Method, StatusCode};
 use tokio::io::AsyncWriteExt;
 
@@ -76,7 +77,7 @@ pub async fn serve(
 fn objection(head: &RequestHead) -> Option<(Kind, &'static str)> {
     if head.method == Method::CONNECT {
         Some((Kind::NotImplemented, "the router is not a tunnel"))
-    } else if !says(&head.headers, "connection", "upgrade") {
+    } else if !says(&head.headers, CONNECTION, "upgrade") {
         Some((Kind::BadRequest, "there is Upgrade without Connection: upgrade"))
     } else {
         None

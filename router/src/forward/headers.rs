@@ -7,6 +7,7 @@
 use actix_http::RequestHead;
 use actix_http::header::HeaderMap as ActixHeaders;
 use http::header::HeaderValue;
+use http02::header::{HeaderName, TE, VIA};
 
 use super::convert;
 use crate::client;
@@ -54,7 +55,7 @@ pub fn outbound(
         put("traceparent", traceparent.as_bytes());
     }
     // The last hop stands last.
-    from.get_all("via").for_each(|value| put("via", value.as_bytes()));
+    from.get_all(VIA).for_each(|value| put("via", value.as_bytes()));
     put(
         "via",
         match head.version {
@@ -63,7 +64,7 @@ pub fn outbound(
             _ => b"1.1 banyan",
         },
     );
-    if says(from, "te", "trailers") {
+    if says(from, TE, "trailers") {
         put("te", b"trailers");
     }
 }
@@ -83,7 +84,7 @@ fn imitates(name: &str) -> bool {
 }
 
 /// Whether a list-valued field has a member.
-pub fn says(headers: &ActixHeaders, name: &str, member: &str) -> bool {
+pub fn says(headers: &ActixHeaders, name: HeaderName, member: &str) -> bool {
     let values = headers.get_all(name).filter_map(|value| value.to_str().ok());
     values
         .flat_map(|value| value.split(','))

@@ -25,6 +25,7 @@ use super::{Copy, Draft, Shadow};
 use crate::compare::{self, Answer, Differences, Limits, Verdict};
 use crate::evidence::{Comparison, Side};
 use crate::notes::Notes;
+use crate::{position, standing};
 
 /// Starts the thread, and gives the end of it that the workers hold.
 pub fn start(findings: Arc<Findings>) -> std::io::Result<Shadow> {
@@ -133,9 +134,9 @@ impl Bench {
         let took = began.elapsed();
         // First of all: an answer counts for the build that it names, also the first answer of a build.
         if let Ok(answer) = &fetched {
-            draft.snapshot.heed(Some(draft.route), upstream, |name| {
-                answer.headers.get(name).and_then(|value| value.to_str().ok())
-            });
+            let text = |name| answer.headers.get(name).and_then(|value| value.to_str().ok());
+            let said = (text(&standing::BUILD), text(&position::NAME));
+            draft.snapshot.heed(Some(draft.route), upstream, said);
         }
         if side == Side::Service {
             let status = match &fetched {
