@@ -5,7 +5,7 @@
 
 use std::pin::Pin;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix_http::body::BodySize;
 use actix_http::{ConnectionType, Payload, Request, RequestHead, Response};
@@ -16,12 +16,12 @@ use http02::header::{
 use crate::attempt::{self, Question};
 use crate::clock::Clock;
 use crate::config::Upstream;
+use crate::forward::Failure;
 use crate::forward::answer::AnswerBody;
 use crate::forward::ask::Answer;
 use crate::forward::body::{ClientBody, RequestBody};
 use crate::forward::incoming::Framing;
 use crate::forward::link::ConnectError;
-use crate::forward::{Failure, convert};
 use crate::plan::{Plan, Refused, caution};
 use crate::problem::{Kind, MEDIA_TYPE, Problem};
 use crate::shadow::capture::Capture;
@@ -53,7 +53,6 @@ pub async fn serve(
     );
     let caution = caution(request.method(), &body);
     let draft = shadow_draft(worker, &plan, request.head(), &body);
-    let began = Instant::now();
     let question = Question {
         head: request.head(),
         body,
@@ -69,10 +68,9 @@ pub async fn serve(
             in_time(&worker.clock, limit, asking).await
         }
     };
-    let Some(mut draft) = draft else {
+    let Some(draft) = draft else {
         return answer(&plan, outcome, turn);
     };
-    draft.took = began.elapsed();
     answer_and_capture(Rc::clone(worker), &plan, outcome, turn, draft)
 }
 
@@ -102,6 +100,10 @@ fn shadow_draft(worker: &Worker, plan: &Plan, head: &RequestHead, body: &Request
         worker.drop_copy(&plan.snapshot, route, Reason::Sampling);
         return None;
     }
+    if let Some(reason) = worker.shadow.is_full(&plan.snapshot.config.shadow) {
+        worker.drop_copy(&plan.snapshot, route, reason);
+        return None;
+    }
     plan.draft(route, head).map(Box::new)
 }
 
@@ -120,9 +122,7 @@ fn answer_and_capture(
         Framing::Length(length) => Some(length),
         Framing::Chunked | Framing::Close => None,
     };
-    let head = &answered.response;
-    let head = (head.status().as_u16(), convert::newer(head.headers()));
-    let capture = Capture::begin(worker, draft, head, announced);
+    let capture = Capture::begin(worker, draft, answered.response.head(), announced);
     answer(plan, outcome, turn).map_body(|_, mut body| {
         body.capture(capture);
         body

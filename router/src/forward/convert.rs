@@ -6,23 +6,10 @@
 mod http2;
 
 use actix_http::header::HeaderMap as ActixHeaders;
-use bytes::Bytes;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
-use http::uri::PathAndQuery;
-use http::{Method, Uri};
+use http::Method;
 use http02::header as old;
 
 pub use self::http2::{from_http2, to_http2};
-
-/// A request's target in origin form, byte for byte.
-pub fn target(uri: &http02::Uri) -> Option<Uri> {
-    let path = uri
-        .path_and_query()
-        .map_or("/", http02::uri::PathAndQuery::as_str);
-    PathAndQuery::from_maybe_shared(Bytes::copy_from_slice(path.as_bytes()))
-        .ok()
-        .map(Uri::from)
-}
 
 /// A method.
 pub fn method(method: &http02::Method) -> Option<Method> {
@@ -43,20 +30,6 @@ pub fn request_fields(from: &ActixHeaders, put: &mut impl FnMut(&str, &[u8]), wa
             put(name, value.as_bytes());
         }
     }
-}
-
-/// An answer's fields as the comparer has them.
-pub fn newer(from: &ActixHeaders) -> HeaderMap {
-    let mut to = HeaderMap::with_capacity(from.len());
-    for (name, value) in from {
-        if let (Ok(name), Ok(value)) = (
-            HeaderName::from_bytes(name.as_str().as_bytes()),
-            HeaderValue::from_bytes(value.as_bytes()),
-        ) {
-            to.append(name, value);
-        }
-    }
-    to
 }
 
 /// Appends an answer's end-to-end fields to actix's, as they stand in its head.

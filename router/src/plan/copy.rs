@@ -4,15 +4,16 @@
 //! mark that nobody waits for its answer.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_http::RequestHead;
+use bytes::BytesMut;
 
-use super::Plan;
-use crate::config::{Mode, Upstream};
+use super::{OUR_FIELDS, Plan};
+use crate::config::{HostPolicy, Mode};
+use crate::form;
 use crate::forward::convert;
 use crate::forward::headers::outbound;
-use crate::shadow::{self, Draft};
+use crate::shadow::{Asked, Draft, packed};
 use crate::table::is_safe;
 
 impl Plan {
@@ -24,45 +25,32 @@ impl Plan {
         (is_compared && self.is_at_monolith() && is_safe(self.client.method.as_str())).then_some(index)
     }
 
-    /// The heads of a copy.
+    /// A copy of a request. It costs the client's answer as little as can be: its fields are written down one behind the
+    /// other, once for both sides, and whoever sends it makes a request of them.
     pub fn draft(&self, route: usize, head: &RequestHead) -> Option<Draft> {
         let config = &self.snapshot.config;
         let service = config.modules[config.routes[route].module].service?;
-        let copy = |upstream: usize| self.copy_for(&config.upstreams[upstream], head);
-        Some(Draft {
-            route,
-            service,
-            to_service: copy(service)?,
-            to_monolith: copy(self.snapshot.monolith)?,
-            took: Duration::ZERO,
-            snapshot: Arc::clone(&self.snapshot),
-        })
-    }
-
-    /// The head of a copy as an upstream would be sent it.
-    fn copy_for(&self, upstream: &Upstream, head: &RequestHead) -> Option<http::Request<()>> {
-        let mut request = http::Request::new(());
-        *request.method_mut() = convert::method(&head.method)?;
-        *request.uri_mut() = convert::target(&head.uri)?;
-        let fields = request.headers_mut();
+        let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+        let mut text = BytesMut::with_capacity(form::length(head) + OUR_FIELDS);
+        text.extend_from_slice(target.as_bytes());
         outbound(
             head,
-            // Which address will be asked is not known yet; it shows in the `Host` alone, if that is the upstream's own.
-            &upstream.addresses[0],
+            &config.upstreams[service].addresses[0],
             &self.origin,
             &self.identity,
             self.settings(),
-            |name, value| {
-                if let (Ok(name), Ok(value)) = (
-                    http::HeaderName::from_bytes(name.as_bytes()),
-                    http::HeaderValue::from_bytes(value),
-                ) {
-                    fields.append(name, value);
-                }
-            },
+            |name, value| packed::put(&mut text, name, value),
         );
-        // Both sides are told that nobody waits for the answer.
-        fields.insert(shadow::MARK, http::HeaderValue::from_static("1"));
-        Some(request)
+        Some(Draft {
+            route,
+            service,
+            asks: Asked {
+                method: convert::method(&head.method)?,
+                text,
+                fields: target.len(),
+                by_own_name: self.settings().host == HostPolicy::Upstream || self.origin.host.is_none(),
+            },
+            snapshot: Arc::clone(&self.snapshot),
+        })
     }
 }

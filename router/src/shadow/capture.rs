@@ -4,14 +4,15 @@
 //! kept as they are: a piece of a few bytes can hold on to the whole read buffer that it was cut from.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
+use actix_http::ResponseHead;
 use bytes::{Bytes, BytesMut};
 
-use super::{Draft, Reason, Space};
-use crate::compare::Answer;
-use crate::snapshot::Snapshot;
+use super::{Collected, Draft, Place, Reason, packed};
 use crate::worker::Worker;
+
+/// What a copy takes up besides the answer's text: the heads, and what holds them.
+const AROUND: usize = 1024;
 
 /// An answer that is being collected. If it is dropped before its end, that is counted.
 #[derive(Debug)]
@@ -19,96 +20,91 @@ pub struct Capture {
     worker: Rc<Worker>,
     /// Absent once it has been offered or given up.
     going: Option<Going>,
-    snapshot: Arc<Snapshot>,
-    route: usize,
 }
 
 #[derive(Debug)]
 struct Going {
     draft: Box<Draft>,
     status: u16,
-    headers: http::HeaderMap,
-    body: BytesMut,
-    space: Space,
+    /// The fields of the head, and what has come of the body.
+    text: BytesMut,
+    /// Where the body begins.
+    head: usize,
+    place: Place,
 }
 
 impl Capture {
     /// Begins with the head. Only what [`Worker::draw`] has drawn comes here, so there is a shadow.
     /// `announced` is the length of the body, as far as the head tells.
-    pub fn begin(
-        worker: Rc<Worker>,
-        draft: Box<Draft>,
-        (status, headers): (u16, http::HeaderMap),
-        announced: Option<u64>,
-    ) -> Self {
-        let (route, snapshot, space) = (draft.route, Arc::clone(&draft.snapshot), worker.shadow.space());
+    pub fn begin(worker: Rc<Worker>, draft: Box<Draft>, head: &ResponseHead, announced: Option<u64>) -> Self {
+        let fields = head.headers().iter();
+        let fields = fields.map(|(name, value)| packed::length(name.as_str(), value.as_bytes()));
+        let (length, place) = (fields.sum(), worker.shadow.place());
         let mut capture = Self {
             going: Some(Going {
                 draft,
-                status,
-                headers,
-                body: BytesMut::new(),
-                space,
+                status: head.status.as_u16(),
+                text: BytesMut::new(),
+                head: length,
+                place,
             }),
-            snapshot,
-            route,
             worker,
         };
-        // For the heads and what holds them.
-        capture.take_room(1024);
         let announced = announced.map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
-        capture.expect(announced);
+        capture.expect(announced, AROUND);
+        if let Some(going) = &mut capture.going {
+            for (name, value) in head.headers() {
+                packed::put(&mut going.text, name.as_str(), value.as_bytes());
+            }
+        }
         capture
     }
 
     /// Adds a piece of the body.
     pub fn piece(&mut self, piece: &Bytes) {
         let Some(going) = &self.going else { return };
-        if going.body.capacity() - going.body.len() < piece.len() {
-            self.expect(going.body.len() + piece.len());
+        if going.text.capacity() - going.text.len() < piece.len() {
+            self.expect(going.text.len() - going.head + piece.len(), 0);
         }
         if let Some(going) = &mut self.going {
-            going.body.extend_from_slice(piece);
+            going.text.extend_from_slice(piece);
         }
     }
 
     /// The answer is complete.
     pub fn end(mut self) {
         let Some(going) = self.going.take() else { return };
-        let answer = Answer {
+        let collected = Collected {
             status: going.status,
-            headers: going.headers,
-            body: going.body.freeze(),
+            text: going.text.freeze(),
+            head: going.head,
         };
-        if let Err(reason) = self.worker.shadow.offer(going.draft, answer, going.space) {
-            self.worker.drop_copy(&self.snapshot, self.route, reason);
+        if let Err((reason, draft)) = self.worker.shadow.offer(going.draft, collected, going.place) {
+            self.worker.drop_copy(&draft.snapshot, draft.route, reason);
         }
     }
 
     /// Makes room for a body of so many bytes in all. Grown by doubling, a buffer would be up to twice what it holds, so a
-    /// length that was announced is taken at once.
-    fn expect(&mut self, length: usize) {
+    /// length that was announced is taken at once. `around` is what is taken besides.
+    fn expect(&mut self, length: usize, around: usize) {
         let Some(going) = &mut self.going else { return };
-        if length > going.draft.snapshot.config.shadow.max_body {
+        let settings = &going.draft.snapshot.config.shadow;
+        if length > settings.max_body {
             return self.give_up(Reason::TooLarge);
         }
-        let before = going.body.capacity();
-        going.body.reserve(length - going.body.len());
-        let grown = going.body.capacity().saturating_sub(before);
-        self.take_room(grown);
-    }
-
-    fn take_room(&mut self, bytes: usize) {
-        let Some(going) = &mut self.going else { return };
-        let limit = going.draft.snapshot.config.shadow.memory;
-        if !going.space.take(bytes, limit) {
+        let before = going.text.capacity();
+        going.text.reserve(going.head + length - going.text.len());
+        let grown = going.text.capacity().saturating_sub(before);
+        if !going.place.take(grown + around, settings.memory) {
             self.give_up(Reason::NoRoom);
         }
     }
 
     fn give_up(&mut self, reason: Reason) {
-        self.going = None;
-        self.worker.drop_copy(&self.snapshot, self.route, reason);
+        if let Some(going) = self.going.take() {
+            self.worker
+                .drop_copy(&going.draft.snapshot, going.draft.route, reason);
+        }
     }
 }
 

@@ -51,15 +51,14 @@ pub fn client() -> Client {
 pub async fn fetch(
     client: &Client,
     address: &Address,
-    head: &http::Request<()>,
+    head: http::Request<()>,
     settings: &Shadow,
 ) -> Result<Answer, Failure> {
-    let target = head.uri().path_and_query().map_or("/", |target| target.as_str());
+    let (mut head, ()) = head.into_parts();
+    let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
     let uri = format!("http://{}{target}", address.authority).parse::<http::Uri>();
-    let mut request = http::Request::new(Empty::new());
-    *request.method_mut() = head.method().clone();
-    *request.uri_mut() = uri.map_err(|_| Failure::Broken)?;
-    *request.headers_mut() = head.headers().clone();
+    head.uri = uri.map_err(|_| Failure::Broken)?;
+    let request = http::Request::from_parts(head, Empty::new());
     let exchange = async {
         let answer = client.request(request).await.map_err(|_| Failure::Broken)?;
         let (parts, body) = answer.into_parts();

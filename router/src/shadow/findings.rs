@@ -12,7 +12,7 @@ use super::Draft;
 use crate::compare::noise;
 use crate::compare::samples::Samples;
 use crate::compare::{Answer, Differences};
-use crate::evidence::{Comparison, Evidence, Outcome, Side, Tally};
+use crate::evidence::{Comparison, Counts, Evidence, Outcome, Side};
 use crate::notes::Notes;
 use crate::snapshot::{Snapshot, UNMATCHED};
 use crate::totals::Totals;
@@ -78,16 +78,13 @@ impl Findings {
 
     /// The service answered a copy, or did not.
     pub(super) fn served(&self, draft: &Draft, status: Option<u16>, took: Duration) {
-        let mut tally = Tally::new();
         let outcome = status.map_or(Outcome::Failed, |_| Outcome::Answered);
-        tally.note(draft.route, Side::Service, status.unwrap_or(0), took, outcome);
-        for (_, side, counts) in tally.drain() {
-            draft.snapshot.about(draft.route, |about| {
-                self.totals.add_copies(about.route, &counts);
-                self.evidence
-                    .note_traffic(about, side, &counts, SystemTime::now());
-            });
-        }
+        let counts = Counts::of(status.unwrap_or(0), took, outcome);
+        draft.snapshot.about(draft.route, |about| {
+            self.totals.add_copies(about.route, &counts);
+            self.evidence
+                .note_traffic(about, Side::Service, &counts, SystemTime::now());
+        });
     }
 
     /// A pair was compared, or could not be.
@@ -101,15 +98,9 @@ impl Findings {
 
     /// A pair differs, and goes on doing so.
     pub(super) fn mismatch(&self, draft: &Draft, monolith: &Answer, differences: &Differences) {
-        let request = &draft.to_service;
-        let target = request
-            .uri()
-            .path_and_query()
-            .map_or("/", |target| target.as_str());
+        let (method, target) = (draft.asks.method.as_str(), draft.target());
         self.with(draft, |known| {
-            known
-                .samples
-                .add(SystemTime::now(), request.method().as_str(), target, differences);
+            known.samples.add(SystemTime::now(), method, &target, differences);
         });
         let groups: Vec<String> = differences.groups().map(str::to_owned).collect();
         self.compared(draft, monolith, Comparison::Mismatch(&groups));
@@ -202,6 +193,7 @@ mod tests {
     use super::*;
     use crate::compare::Difference;
     use crate::config::Config;
+    use crate::shadow::Asked;
 
     fn snapshot(rules: &str) -> Arc<Snapshot> {
         let text = format!(
@@ -215,14 +207,16 @@ mod tests {
 
     /// A copy that was made while this snapshot was served has differed.
     fn differ(findings: &Findings, snapshot: &Arc<Snapshot>) {
-        let request = || http::Request::get("/a").body(()).unwrap();
         let draft = Draft {
             snapshot: Arc::clone(snapshot),
             route: 0,
             service: 1,
-            to_service: request(),
-            to_monolith: request(),
-            took: Duration::ZERO,
+            asks: Asked {
+                method: http::Method::GET,
+                text: bytes::BytesMut::from("/a"),
+                fields: 2,
+                by_own_name: false,
+            },
         };
         let answer = Answer {
             status: 200,

@@ -21,7 +21,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::fetch::{self, Client};
 use super::findings::Findings;
-use super::{Copy, Draft, Shadow};
+use super::{Copy, Draft, Place, Shadow};
 use crate::compare::{self, Answer, Differences, Limits, Verdict};
 use crate::evidence::{Comparison, Side};
 use crate::notes::Notes;
@@ -81,6 +81,13 @@ struct Bench {
     rechecking: Cell<usize>,
 }
 
+/// A copy of a request, with the answer that its twin got.
+struct Pair {
+    draft: Box<Draft>,
+    answer: Answer,
+    _place: Place,
+}
+
 /// What is left of a difference after it was looked at again.
 enum Outcome {
     Lag,
@@ -91,6 +98,11 @@ enum Outcome {
 
 impl Bench {
     async fn examine(&self, copy: Copy) {
+        let copy = Pair {
+            answer: copy.collected.answer(),
+            draft: copy.draft,
+            _place: copy.place,
+        };
         let draft = &copy.draft;
         let answer = match self.ask(draft, Side::Service).await {
             Ok(answer) => answer,
@@ -124,10 +136,11 @@ impl Bench {
     /// Asks one side, and notes how it did if it is the service.
     async fn ask(&self, draft: &Draft, side: Side) -> Result<Answer, &'static str> {
         let config = &draft.snapshot.config;
-        let (upstream, head) = match side {
-            Side::Monolith => (draft.snapshot.monolith, &draft.to_monolith),
-            Side::Service => (draft.service, &draft.to_service),
+        let upstream = match side {
+            Side::Monolith => draft.snapshot.monolith,
+            Side::Service => draft.service,
         };
+        let head = draft.head(side).ok_or("not-sendable")?;
         let began = Instant::now();
         let address = &config.upstreams[upstream].addresses[draft.snapshot.places(upstream).any()];
         let fetched = fetch::fetch(&self.client, address, head, &config.shadow).await;
@@ -150,7 +163,7 @@ impl Bench {
         fetched.map_err(|failure| failure.word(side))
     }
 
-    async fn look_again(&self, copy: &Copy) {
+    async fn look_again(&self, copy: &Pair) {
         let draft = &copy.draft;
         let places = (draft.snapshot.config.shadow.concurrency / 2).max(1);
         let outcome = if self.rechecking.get() >= places {
@@ -202,7 +215,7 @@ impl Bench {
     }
 
     /// For a random sample the monolith is asked twice, whatever the service said, to learn what differs by itself.
-    async fn sample_noise(&self, copy: &Copy) {
+    async fn sample_noise(&self, copy: &Pair) {
         let draft = &copy.draft;
         let share = draft.snapshot.config.shadow.noise_sample.threshold();
         if rand::random_range(0..10_000) >= share {
