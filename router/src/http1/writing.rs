@@ -207,7 +207,7 @@ fn write_head(response: &Response<()>, size: BodySize, version: Version, keeps: 
     text.put_slice(b"\r\n");
     if let (BodySize::Sized(length), false) = (size, status == StatusCode::NO_CONTENT) {
         text.put_slice(b"content-length: ");
-        put_number(length, text);
+        text.put_slice(itoa::Buffer::new().format(length).as_bytes());
         text.put_slice(b"\r\n");
     }
     match (is_http11, keeps) {
@@ -238,20 +238,6 @@ fn write_head(response: &Response<()>, size: BodySize, version: Version, keeps: 
     text.extend_from_slice(b"\r\n");
 }
 
-/// Writes a number in decimal. Formatting costs ten times as much, and every answer has a length.
-fn put_number(mut number: u64, text: &mut BytesMut) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            return text.put_slice(&digits[at..]);
-        }
-    }
-}
-
 /// The whole answer to a request that never became one.
 fn refusal_text(refusal: Refusal) -> Vec<u8> {
     let problem = Problem::new(refusal.kind, refusal.detail);
@@ -266,18 +252,4 @@ fn refusal_text(refusal: Refusal) -> Vec<u8> {
     .into_bytes();
     text.extend_from_slice(&body);
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lengths_are_written_as_they_are() {
-        for number in [0, 7, 10, 1024, 4_294_967_296, u64::MAX] {
-            let mut text = BytesMut::new();
-            put_number(number, &mut text);
-            assert_eq!(text, number.to_string().as_bytes());
-        }
-    }
 }

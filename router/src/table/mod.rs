@@ -9,14 +9,12 @@
 //! Two rules that could claim the same request without one being more specific are refused when the config is loaded, so
 //! there is never a tie to break here.
 
-mod hashing;
 mod meeting;
 mod overlap;
 mod rule;
 
 use std::collections::HashMap;
 
-use self::hashing::Quick;
 pub use overlap::{Overlap, overlaps};
 pub use rule::{HostPattern, MatchRule, Methods, Segment, is_safe};
 
@@ -35,7 +33,8 @@ pub struct Table {
 /// The routes below one point of the path.
 #[derive(Debug, Default)]
 struct Node {
-    literals: HashMap<Box<[u8]>, Node, Quick>,
+    /// The keys are the config's, and requests only ask for them, so the hash need not withstand keys of an attacker's choice.
+    literals: HashMap<Box<[u8]>, Node, foldhash::fast::RandomState>,
     parameter: Option<Box<Node>>,
     rest: Leaf,
     here: Leaf,
