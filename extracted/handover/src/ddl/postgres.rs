@@ -7,12 +7,12 @@ use crate::table::Captured;
 pub(super) fn up(names: &Names, captured: &[Captured]) -> String {
     let outbox = format!(
         "CREATE TABLE {0} (
-  seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  seq BIGINT GENERATED ALWAYS AS IDENTITY,
   xid XID8 NOT NULL DEFAULT pg_current_xact_id(),
   tbl TEXT NOT NULL,
-  key TEXT NOT NULL
+  key TEXT NOT NULL,
+  PRIMARY KEY (xid, seq)
 );
-CREATE INDEX {0}_by_transaction ON {0} (xid);
 ",
         names.outbox
     );
@@ -91,7 +91,8 @@ END $$;
 }
 
 /// A table's triggers. One function for rows that come and one for those that were there, so that each runs what it must and no more; the
-/// entry is made from the pen's row, so that there is none without a pen.
+/// entry is made from the pen's row, so that there is none without a pen. The follower's mark is looked at in the function: a condition of
+/// the trigger is parsed and planned anew by every statement.
 fn capture(names: &Names, captured: &Captured) -> String {
     let Captured { table, of, key, .. } = captured;
     let (pen, outbox, suffix, module) = (&names.pen, &names.outbox, suffix(names), names.module);
@@ -111,11 +112,13 @@ CREATE TRIGGER b_truncate BEFORE TRUNCATE ON {table}
   FOR EACH STATEMENT EXECUTE FUNCTION guard_{suffix}_truncate();
 CREATE FUNCTION capture_{suffix}_{table}_new() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+  IF current_setting('banyan.follower', true) = '{module}' THEN RETURN NULL; END IF;
   {new}
   RETURN NULL;
 END $$;
 CREATE FUNCTION capture_{suffix}_{table}_old() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+  IF current_setting('banyan.follower', true) = '{module}' THEN RETURN NULL; END IF;
   {old}
   IF TG_OP = 'UPDATE' AND ({changed}) THEN
     {new}
@@ -123,11 +126,9 @@ BEGIN
   RETURN NULL;
 END $$;
 CREATE TRIGGER z_capture_new AFTER INSERT ON {table}
-  FOR EACH ROW WHEN (current_setting('banyan.follower', true) IS DISTINCT FROM '{module}')
-  EXECUTE FUNCTION capture_{suffix}_{table}_new();
+  FOR EACH ROW EXECUTE FUNCTION capture_{suffix}_{table}_new();
 CREATE TRIGGER z_capture_old AFTER UPDATE OR DELETE ON {table}
-  FOR EACH ROW WHEN (current_setting('banyan.follower', true) IS DISTINCT FROM '{module}')
-  EXECUTE FUNCTION capture_{suffix}_{table}_old();
+  FOR EACH ROW EXECUTE FUNCTION capture_{suffix}_{table}_old();
 -- ALWAYS, or session_replication_role = replica would pass them.
 ALTER TABLE {table} ENABLE ALWAYS TRIGGER a_guard, ENABLE ALWAYS TRIGGER b_truncate,
   ENABLE ALWAYS TRIGGER z_capture_new, ENABLE ALWAYS TRIGGER z_capture_old;
