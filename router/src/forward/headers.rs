@@ -27,11 +27,11 @@ pub fn outbound(
     let from = &head.headers;
     let trusted = client::is_trusted(origin.peer, &settings.trusted_proxies);
     let keeps_parent = identity.traceparent.is_none();
-    let host = match (settings.host, &origin.host_value) {
-        (HostPolicy::Preserve, Some(host)) => host.as_bytes(),
-        (HostPolicy::Preserve, None) | (HostPolicy::Upstream, _) => address.authority.as_bytes(),
-    };
-    put("host", host);
+    let host = kept_host(origin, settings);
+    put(
+        "host",
+        host.map_or(address.authority.as_bytes(), HeaderValue::as_bytes),
+    );
     convert::request_fields(from, &mut put, |name| match name {
         "host" | "via" | "x-request-id" | "forwarded" | "x-forwarded-for" | "x-forwarded-host"
         | "x-forwarded-proto" => false,
@@ -66,6 +66,14 @@ pub fn outbound(
     );
     if says(from, TE, "trailers") {
         put("te", b"trailers");
+    }
+}
+
+/// The host that the client has named, if upstreams are to see it; else each is called by its own name.
+pub fn kept_host<'o>(origin: &'o Origin, settings: &Settings) -> Option<&'o HeaderValue> {
+    match settings.host {
+        HostPolicy::Preserve => origin.host_value.as_ref(),
+        HostPolicy::Upstream => None,
     }
 }
 

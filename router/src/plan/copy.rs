@@ -9,10 +9,10 @@ use actix_http::RequestHead;
 use bytes::BytesMut;
 
 use super::{OUR_FIELDS, Plan};
-use crate::config::{HostPolicy, Mode};
+use crate::config::Mode;
 use crate::form;
 use crate::forward::convert;
-use crate::forward::headers::outbound;
+use crate::forward::headers::{kept_host, outbound};
 use crate::shadow::{Asked, Draft, packed};
 use crate::table::is_safe;
 
@@ -48,7 +48,7 @@ impl Plan {
                 method: convert::method(&head.method)?,
                 text,
                 fields: target.len(),
-                by_own_name: self.settings().host == HostPolicy::Upstream || self.origin.host.is_none(),
+                by_own_name: kept_host(&self.origin, self.settings()).is_none(),
             },
             snapshot: Arc::clone(&self.snapshot),
         })

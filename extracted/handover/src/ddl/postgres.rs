@@ -7,12 +7,12 @@ use crate::table::Captured;
 pub(super) fn up(names: &Names, captured: &[Captured]) -> String {
     let outbox = format!(
         "CREATE TABLE {0} (
-  seq BIGINT GENERATED ALWAYS AS IDENTITY,
+  seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   xid XID8 NOT NULL DEFAULT pg_current_xact_id(),
   tbl TEXT NOT NULL,
-  key TEXT NOT NULL,
-  PRIMARY KEY (xid, seq)
+  key TEXT NOT NULL
 );
+CREATE INDEX {0}_by_transaction ON {0} (xid);
 ",
         names.outbox
     );

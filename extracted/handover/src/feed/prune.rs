@@ -50,13 +50,7 @@ pub(crate) fn prune(
 /// Whether more entries than that are kept. Each is looked at only if the first and the last number lie that far apart.
 fn is_full(conn: &mut Conn, names: &Names, most: u64) -> Result<bool, Error> {
     let outbox = &names.outbox;
-    let (first, last) = match conn {
-        // The ends of the only index. Numbers and transactions nearly have one order, and this is but a first look.
-        Conn::Postgres(_) => ("ORDER BY xid, seq", "ORDER BY xid DESC, seq DESC"),
-        Conn::Sqlite(_) => ("ORDER BY seq", "ORDER BY seq DESC"),
-    };
-    let end = |order: &str| format!("(SELECT seq FROM {outbox} {order} LIMIT 1)");
-    let span = format!("SELECT coalesce({} - {} + 1, 0) AS n", end(last), end(first));
+    let span = format!("SELECT coalesce(max(seq) - min(seq) + 1, 0) AS n FROM {outbox}");
     if sql::number(conn, &span)?.unsigned_abs() <= most {
         return Ok(false);
     }
@@ -70,12 +64,10 @@ fn is_full(conn: &mut Conn, names: &Names, most: u64) -> Result<bool, Error> {
 fn remove(conn: &mut Conn, names: &Names, floor: u64) -> Result<usize, Error> {
     let outbox = &names.outbox;
     let old = match conn {
-        Conn::Postgres(_) => format!(
-            "ctid = ANY (ARRAY(SELECT ctid FROM {outbox} WHERE xid <= $1::text::xid8 LIMIT {AT_ONCE}))"
-        ),
-        Conn::Sqlite(_) => format!("seq IN (SELECT seq FROM {outbox} WHERE seq <= $1 LIMIT {AT_ONCE})"),
+        Conn::Postgres(_) => format!("SELECT seq FROM {outbox} WHERE xid <= $1::text::xid8 LIMIT {AT_ONCE}"),
+        Conn::Sqlite(_) => format!("SELECT seq FROM {outbox} WHERE seq <= $1 LIMIT {AT_ONCE}"),
     };
-    let query = format!("DELETE FROM {outbox} WHERE {old}");
+    let query = format!("DELETE FROM {outbox} WHERE seq IN ({old})");
     Ok(diesel::sql_query(query)
         .bind::<BigInt, _>(floor.cast_signed())
         .execute(conn)?)

@@ -14,12 +14,12 @@ CREATE TABLE pen_catalog (
 );
 CREATE UNIQUE INDEX pen_catalog_is_one_row ON pen_catalog ((1));
 CREATE TABLE outbox_catalog (
-  seq BIGINT GENERATED ALWAYS AS IDENTITY,
+  seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   xid XID8 NOT NULL DEFAULT pg_current_xact_id(),
   tbl TEXT NOT NULL,
-  key TEXT NOT NULL,
-  PRIMARY KEY (xid, seq)
+  key TEXT NOT NULL
 );
+CREATE INDEX outbox_catalog_by_transaction ON outbox_catalog (xid);
 CREATE TABLE follow_catalog (
   source      TEXT PRIMARY KEY NOT NULL,
   feed        TEXT NOT NULL,
