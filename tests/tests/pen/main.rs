@@ -96,6 +96,7 @@ const WORKS: &[(&str, Work)] = &[
         seals::broken_off,
     ),
     ("a_feed_that_nobody_needs_goes_at_once", limits::pruned),
+    ("a_page_of_a_long_backlog_is_cheap", limits::long_backlog),
     (
         "malformed_questions_are_told_what_is_wrong_and_strangers_nothing",
         questions::malformed,
