@@ -39,7 +39,8 @@ struct Wanted {
     ("follow" = Option<bool>, Query, description = "false ends the stream after what is kept"),
     ("Last-Event-ID" = Option<u64>, Header, description = "The last event that was seen; without it, from now on. 0 gives all that are kept"),
 ), responses(
-    (status = 200, description = "Server-sent events; `data` is an Event", body = Event, content_type = "text/event-stream"), super::Refusals,
+    (status = 200, description = "Server-sent events; `data` is an Event, or `{}` for the event `gap`: older ones are no longer kept", body = Event, content_type = "text/event-stream"), super::Refusals,
+    (status = 400, description = "The query could not be read", body = Problem, content_type = "application/problem+json"),
     (status = 503, description = "Too many follow already", body = Problem, content_type = "application/problem+json"),
 ))]
 #[get("/events")]

@@ -225,4 +225,20 @@ mod tests {
             "docs/api/router.json is not what the router says: rewrite it"
         );
     }
+
+    #[test]
+    fn whatever_is_read_may_be_unreadable_and_the_document_says_so() {
+        let document = serde_json::to_value(document()).unwrap();
+        let operations = document["paths"].as_object().unwrap().values();
+        let mut silent = Vec::new();
+        for operation in operations.flat_map(|path| path.as_object().unwrap().values()) {
+            let mut parameters = operation["parameters"].as_array().into_iter().flatten();
+            let is_read = operation.get("requestBody").is_some()
+                || parameters.any(|parameter| parameter["in"] == "query");
+            if is_read && operation["responses"].get("400").is_none() {
+                silent.push(operation["operationId"].clone());
+            }
+        }
+        assert!(silent.is_empty(), "no 400 for {silent:?}");
+    }
 }
