@@ -26,6 +26,7 @@ use crate::plan::{Plan, Refused, caution};
 use crate::problem::{Kind, MEDIA_TYPE, Problem};
 use crate::shadow::capture::Capture;
 use crate::shadow::{Draft, Reason};
+use crate::standing::Admission;
 use crate::watch::{Connection, Turn};
 use crate::worker::Worker;
 
@@ -104,7 +105,13 @@ fn shadow_draft(worker: &Worker, plan: &Plan, head: &RequestHead, body: &Request
         worker.drop_copy(&plan.snapshot, route, reason);
         return None;
     }
-    plan.draft(route, head).map(Box::new)
+    let draft = plan.draft(route, head).map(Box::new)?;
+    let copies = &plan.snapshot.standing(draft.service).copies;
+    if copies.admit(&plan.snapshot.config.fallback) == Admission::Open {
+        worker.drop_copy(&plan.snapshot, route, Reason::CircuitOpen);
+        return None;
+    }
+    Some(draft)
 }
 
 fn answer_and_capture(

@@ -16,6 +16,9 @@ use crate::config::Fallback;
 pub struct Standing {
     /// Whether requests are kept from it.
     pub circuit: Circuit,
+    /// Whether copies are kept from it. They have a circuit of their own: what a copy meets, which comes beside the load of
+    /// clients and with less patience, sends no client elsewhere.
+    pub copies: Circuit,
     build: RwLock<Option<Arc<str>>>,
 }
 

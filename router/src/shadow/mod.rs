@@ -48,6 +48,8 @@ pub enum Reason {
     Incomplete,
     /// The monolith gave no answer to compare with.
     NoAnswer,
+    /// The service could not be reached for copies of late, and rests.
+    CircuitOpen,
 }
 
 /// A request that will be copied, once the monolith has answered.
@@ -251,6 +253,7 @@ impl Reason {
             Self::NoRoom => "no-room",
             Self::Incomplete => "incomplete",
             Self::NoAnswer => "no-answer",
+            Self::CircuitOpen => "circuit-open",
         }
     }
 }

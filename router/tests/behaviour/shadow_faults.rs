@@ -1,11 +1,13 @@
 //! A shadow target that misbehaves hurts nobody: same bytes, same connection, bounded memory, everything counted.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::io::AsyncWriteExt;
 
 use crate::support::router::{config, route};
-use crate::support::upstream::Wire;
+use crate::support::upstream::{Wire, ok};
 use crate::support::{Router, Upstream, soon, until};
 
 const PROMPT: Duration = Duration::from_secs(2);
@@ -112,6 +114,62 @@ async fn a_shadow_target_that_never_stops() {
             let piece = vec![b'x'; 1 << 20];
             while wire.stream.write_all(&piece).await.is_ok() {}
         })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_service_that_cannot_be_reached_is_left_alone_and_tried_again() {
+    let monolith = Upstream::named("alike").await;
+    let (is_broken, asked) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
+    let service = {
+        let (is_broken, asked) = (Arc::clone(&is_broken), Arc::clone(&asked));
+        Upstream::serving(move |stream, _| {
+            let (is_broken, asked) = (Arc::clone(&is_broken), Arc::clone(&asked));
+            async move {
+                let mut wire = Wire::new(stream);
+                while wire.request().await.is_ok() {
+                    asked.fetch_add(1, Ordering::Relaxed);
+                    if is_broken.load(Ordering::Relaxed) {
+                        let _set = wire.stream.set_zero_linger();
+                        return;
+                    }
+                    let _sent = wire.stream.write_all(&ok("alike")).await;
+                }
+            }
+        })
+        .await
+    };
+    let router = Router::start(
+        &(shadowed(&monolith, &service) + "[fallback]\ncircuit_failures = 3\ncircuit_pause = \"1s\"\n"),
+    );
+    let comparisons = async || {
+        let known = router.ask_admin("/routes/read/evidence").await.1;
+        known["comparisons"].clone()
+    };
+    until("copies to be kept from it", || async {
+        router.connect().await.get("/read").await;
+        comparisons().await["drops"]["circuit-open"].as_u64() > Some(0)
+    })
+    .await;
+    let mut client = router.connect().await;
+    let (began, before) = (Instant::now(), asked.load(Ordering::Relaxed));
+    for _ in 0..500 {
+        assert_eq!(client.get("/read").await.text(), "alike");
+    }
+    // One copy a pause; what was under way when it began, and a place for a late count.
+    let most = usize::try_from(began.elapsed().as_secs()).unwrap() + 10;
+    let more = asked.load(Ordering::Relaxed) - before;
+    assert!(more <= most, "{more} copies for a service that is away");
+    is_broken.store(false, Ordering::Relaxed);
+    until("it to be compared again", || async {
+        router.connect().await.get("/read").await;
+        let agreed = comparisons().await["agreed"].clone();
+        agreed
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|count| count.as_u64() > Some(1))
     })
     .await;
 }
