@@ -49,16 +49,24 @@ pub fn start(findings: Arc<Findings>) -> std::io::Result<Shadow> {
     std::thread::Builder::new()
         .name("shadow".to_owned())
         .spawn(move || {
-            // On Linux this is the thread's own priority. Should it be refused, the shadow counts as much as the others.
-            let _kept = rustix::process::setpriority_process(None, NICENESS);
+            step_back();
             runtime.block_on(run(copies, findings));
         })?;
     Ok(Shadow::new(queue, notes))
 }
 
-/// How much the thread steps back behind those that clients wait for: as much as there is. At 10, clients beside a full shadow
-/// waited for a fifth longer (p99), on two cores that they shared with everything else.
-const NICENESS: i32 = 19;
+/// Makes this thread one that runs when nobody else wants to (`SCHED_IDLE`, sched(7)). With a niceness of 10, and of 19 as well,
+/// clients beside a full shadow waited for a fifth longer (p99) on two cores that they shared with everything else.
+fn step_back() {
+    #[cfg(target_os = "linux")]
+    {
+        use thread_priority as threads;
+        let idle = threads::ThreadSchedulePolicy::Normal(threads::NormalThreadSchedulePolicy::Idle);
+        let this = threads::thread_native_id();
+        // Should it be refused, the shadow counts as much as the others.
+        let _kept = threads::set_thread_priority_and_policy(this, threads::ThreadPriority::Min, idle);
+    }
+}
 
 /// Serves the workers until all of them are gone.
 async fn run(mut copies: UnboundedReceiver<Copy>, findings: Arc<Findings>) {
