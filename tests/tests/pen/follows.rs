@@ -1,5 +1,6 @@
 //! The copy, the feed, and what stands in their way.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -8,7 +9,7 @@ use diesel::connection::SimpleConnection;
 use futures_util::future::try_join_all;
 use handover::compare::{self, Report, Unsettled};
 use handover::row::Key;
-use handover::wire::{Phase, Retention};
+use handover::wire::{Phase, Repair, Retention};
 
 use crate::sides::Pair;
 
@@ -132,6 +133,62 @@ pub(crate) fn settled_in_time(pair: &Pair) -> anyhow::Result<()> {
     pair.ask(compare::settle(holder, follower, &mut report, SHORT))?;
     ensure!(report.is_equal(), "{report:?}");
     Ok(())
+}
+
+/// A repair of a whole table comes to its end beside writers that never rest: the feed does not take the cursor away from it.
+pub(crate) fn repaired_beside_writers(pair: &Pair) -> anyhow::Result<()> {
+    let rows: Vec<String> = (1..=5000)
+        .map(|n| format!("({n}, 'X-{n}', 'note {n}')"))
+        .collect();
+    pair.monolith.rogue(&format!(
+        "INSERT INTO things (id, sku, note) VALUES {}",
+        rows.join(", ")
+    ))?;
+    pair.follow()?;
+    let (mark, unmark) = match &*pair.service.db.connect()? {
+        Conn::Postgres(_) => ("SET LOCAL banyan.follower = 'things'", "SELECT 1"),
+        Conn::Sqlite(_) => (
+            "INSERT INTO mark_things (module) VALUES ('things')",
+            "DELETE FROM mark_things",
+        ),
+    };
+    pair.service.rogue(&format!(
+        "BEGIN; {mark}; UPDATE things SET note = 'damaged' WHERE id % 7 = 0; {unmark}; COMMIT"
+    ))?;
+    let whole = Repair {
+        table: "things".to_owned(),
+        after: None,
+        through: None,
+    };
+    let is_over = AtomicBool::new(false);
+    let took = std::thread::scope(|scope| {
+        let writers: Vec<_> = (1..=2)
+            .map(|id| {
+                let is_over = &is_over;
+                scope.spawn(move || -> anyhow::Result<()> {
+                    for n in 0.. {
+                        if is_over.load(Ordering::Relaxed) {
+                            break;
+                        }
+                        let write = format!("UPDATE things SET note = 'now {n}' WHERE id = {id}");
+                        pair.monolith.write(pair, &write)?;
+                    }
+                    Ok(())
+                })
+            })
+            .collect();
+        let began = Instant::now();
+        let repaired = pair.ask(pair.service.side.repair(&whole));
+        is_over.store(true, Ordering::Relaxed);
+        for writer in writers {
+            writer
+                .join()
+                .map_err(|_| anyhow::anyhow!("a writer panicked"))??;
+        }
+        repaired.map(|_| began.elapsed())
+    })?;
+    ensure!(took < Duration::from_secs(10), "it took {took:?}");
+    pair.until_equal()
 }
 
 /// A transaction that took its number early and commits late. SQLite has one writer, so there it is only a long one.

@@ -54,6 +54,10 @@ const WORKS: &[(&str, Work)] = &[
         follows::copies_and_follows,
     ),
     (
+        "a_repair_comes_to_its_end_beside_writers",
+        follows::repaired_beside_writers,
+    ),
+    (
         "whoever_asks_what_there_is_now_is_answered_at_once",
         follows::up_to_date_at_once,
     ),
