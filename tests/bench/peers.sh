@@ -103,6 +103,7 @@ async-trait = "0.1"
 pingora = { version = "0.8", default-features = false, features = ["proxy"] }
 TOML
   cp "$root/tests/bench/pingora.rs" "$peers/pingora/src/main.rs"
+  need cmake
   echo 'building Pingora, which takes some minutes' >&2
   CARGO_TARGET_DIR=$peers/pingora/target timeout 900 \
     cargo build --manifest-path "$peers/pingora/Cargo.toml" --release --quiet
