@@ -105,13 +105,13 @@ fn shadow_draft(worker: &Worker, plan: &Plan, head: &RequestHead, body: &Request
         worker.drop_copy(&plan.snapshot, route, reason);
         return None;
     }
-    let draft = plan.draft(route, head).map(Box::new)?;
-    let copies = &plan.snapshot.standing(draft.service).copies;
+    let service = plan.service_of(route)?;
+    let copies = &plan.snapshot.standing(service).copies;
     if copies.admit(&plan.snapshot.config.fallback) == Admission::Open {
         worker.drop_copy(&plan.snapshot, route, Reason::CircuitOpen);
         return None;
     }
-    Some(draft)
+    plan.draft(route, service, head).map(Box::new)
 }
 
 fn answer_and_capture(

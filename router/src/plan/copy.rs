@@ -25,11 +25,16 @@ impl Plan {
         (is_compared && self.is_at_monolith() && is_safe(self.client.method.as_str())).then_some(index)
     }
 
-    /// A copy of a request. It costs the client's answer as little as can be: its fields are written down one behind the
-    /// other, once for both sides, and whoever sends it makes a request of them.
-    pub fn draft(&self, route: usize, head: &RequestHead) -> Option<Draft> {
+    /// Index of the upstream that a route's copies go to.
+    pub fn service_of(&self, route: usize) -> Option<usize> {
         let config = &self.snapshot.config;
-        let service = config.modules[config.routes[route].module].service?;
+        config.modules[config.routes[route].module].service
+    }
+
+    /// A copy of a request to a route, for a service. It costs the client's answer as little as can be: its fields are written down one behind the
+    /// other, once for both sides, and whoever sends it makes a request of them.
+    pub fn draft(&self, route: usize, service: usize, head: &RequestHead) -> Option<Draft> {
+        let config = &self.snapshot.config;
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
         let mut text = BytesMut::with_capacity(form::length(head) + OUR_FIELDS);
         text.extend_from_slice(target.as_bytes());
