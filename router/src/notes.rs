@@ -1,6 +1,7 @@
 //! What one worker has counted since it last said so: traffic by route and side, copies that were not made.
 //!
-//! For the worker, which writes it without a lock, and for the shadow's thread, which takes it in as evidence once a second.
+//! For the worker, which writes it without a lock, and for a thread beside the shadow's, which takes it in as evidence once a
+//! second.
 //! Counts name routes by their index, so they belong to one snapshot and are handed over when it changes.
 
 use std::collections::HashMap;

@@ -36,6 +36,12 @@ impl Standing {
         self.build.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether it fails clients, or cannot be reached by copies of what they ask. Copies come only as long as a route is compared, so
+    /// what they last met counts for a pause and no longer.
+    pub fn is_unhealthy(&self) -> bool {
+        self.circuit.is_open() || self.copies.keeps_away()
+    }
+
     /// Takes note of the build that an answer names. Almost always it is the one that is known.
     pub fn note_build(&self, named: &str) {
         let is_known = |build: &Option<Arc<str>>| build.as_deref() == Some(named);
@@ -107,6 +113,11 @@ impl Circuit {
     /// Whether it is open, without asking to be let through.
     pub fn is_open(&self) -> bool {
         self.open_until.load(Ordering::Relaxed) != 0
+    }
+
+    /// Whether it keeps requests away at this moment. One that nobody has asked since its pause ended says nothing of now.
+    pub fn keeps_away(&self) -> bool {
+        now() < self.open_until.load(Ordering::Relaxed)
     }
 
     /// Notes an answer.
@@ -187,7 +198,9 @@ mod tests {
         let circuit = Circuit::default();
         assert_eq!(circuit.fail(&settings), Change::Opened);
         assert_eq!(circuit.admit(&settings), Admission::Open);
+        assert!(circuit.keeps_away());
         circuit.open_until.store(1, Ordering::Relaxed);
+        assert!(circuit.is_open() && !circuit.keeps_away());
         assert_eq!(circuit.admit(&settings), Admission::Probe);
         assert_eq!(circuit.admit(&settings), Admission::Open);
         assert_eq!(circuit.fail(&settings), Change::None);

@@ -21,7 +21,8 @@ start_nginx_proxy "$upstream"
 declare -A ports=([nginx]=$started) workers=([nginx]=$worker)
 order=(nginx)
 joins() { # NAME PORT PID
-  until_answers "$2"
+  # In a shell of its own, for it ends the whole run.
+  (until_answers "$2") || return 1
   ports[$1]=$2 workers[$1]=$3
   order+=("$1")
 }
@@ -101,6 +102,8 @@ edition = "2021"
 [dependencies]
 async-trait = "0.1"
 pingora = { version = "0.8", default-features = false, features = ["proxy"] }
+# Later ones refuse the buffer of no bytes that it begins a connection with.
+tokio = "~1.47"
 TOML
   cp "$root/tests/bench/pingora.rs" "$peers/pingora/src/main.rs"
   need cmake

@@ -201,7 +201,7 @@ pub const SECTIONS: &[SectionKeys] = &[
             key("attempt_timeout", "duration", Some("\"5s\""), "How long a service may take before the monolith is asked instead."),
             key("retry_ratio", "0 to 100", Some("50"), "Requests that may be put to the monolith in addition, as a share of all."),
             key("retry_floor", "0 to 100000", Some("10"), "The same, whatever their share, per second and worker."),
-            key("circuit_failures", "1 to 1000000", Some("5"), "How many more failures than successes open a service's circuit."),
+            key("circuit_failures", "1 to 1000000", Some("5"), "How many more failures than successes open a service's circuit, and so for copies, which have one of their own."),
             key("circuit_pause", "duration", Some("\"5s\""), "How long a circuit stays open before one request tries again."),
         ],
     },

@@ -31,8 +31,8 @@ impl Plan {
         config.modules[config.routes[route].module].service
     }
 
-    /// A copy of a request to a route, for a service. It costs the client's answer as little as can be: its fields are written down one behind the
-    /// other, once for both sides, and whoever sends it makes a request of them.
+    /// A copy of a request to a route, for a service. It costs the client's answer as little as can be: its fields are written
+    /// down one behind the other, once for both sides, and whoever sends it makes a request of them.
     pub fn draft(&self, route: usize, service: usize, head: &RequestHead) -> Option<Draft> {
         let config = &self.snapshot.config;
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());

@@ -79,7 +79,7 @@ pub fn breach_of(state: &State, snapshot: &Snapshot, index: usize) -> Option<Bre
     watch(
         state.findings().evidence(),
         (&route.name, snapshot.subject(index)),
-        snapshot.standing(service).circuit.is_open(),
+        snapshot.standing(service).is_unhealthy(),
         &snapshot.config.promotion.breach,
         (state.since(&route.name), SystemTime::now()),
     )

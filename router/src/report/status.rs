@@ -64,7 +64,7 @@ struct UpstreamStatus {
     address: String,
     /// How each of several addresses is doing; empty if there is one alone.
     addresses: Vec<AddressStatus>,
-    /// `closed`, or `open` while requests are kept from it.
+    /// `closed`, or `open` while requests are kept from it, or `open for copies` while only those of the shadow are.
     circuit: &'static str,
     /// The build that it last named.
     build: Option<String>,
@@ -169,10 +169,10 @@ fn upstream(snapshot: &Snapshot, index: usize) -> UpstreamStatus {
         name: upstream.name.clone(),
         address: upstream.listed(),
         addresses: addresses(snapshot, index),
-        circuit: if standing.circuit.is_open() {
-            "open"
-        } else {
-            "closed"
+        circuit: match (standing.circuit.is_open(), standing.copies.is_open()) {
+            (true, _) => "open",
+            (false, true) => "open for copies",
+            (false, false) => "closed",
         },
         build: standing.build().map(|build| build.to_string()),
         positions: positions.collect(),

@@ -26,6 +26,7 @@ use super::{Copy, Draft, Place, Shadow};
 use crate::compare::{self, Answer, Differences, Limits, Verdict};
 use crate::evidence::{Comparison, Side};
 use crate::notes::Notes;
+use crate::standing::Change;
 use crate::{position, standing};
 
 /// Starts the threads, and gives the end of them that the workers hold.
@@ -169,11 +170,19 @@ impl Bench {
         }
         if side == Side::Service {
             let copies = &draft.snapshot.standing(upstream).copies;
-            match &fetched {
-                Err(fetch::Failure::Broken) => _ = copies.fail(&config.fallback),
+            let change = match &fetched {
+                Err(fetch::Failure::Broken) => copies.fail(&config.fallback),
                 // Its connections are few and held for long, which the queue looks to.
-                Err(fetch::Failure::Timeout) => {}
-                Ok(_) | Err(fetch::Failure::TooLarge { .. }) => _ = copies.succeed(),
+                Err(fetch::Failure::Timeout) => Change::None,
+                Ok(_) | Err(fetch::Failure::TooLarge { .. }) => copies.succeed(),
+            };
+            let name = &config.upstreams[upstream].name;
+            match change {
+                Change::None => {}
+                Change::Opened => {
+                    tracing::warn!(upstream = name, "no copies for a while: it cannot be reached");
+                }
+                Change::Closed => tracing::info!(upstream = name, "copies again: it answers"),
             }
             let status = match &fetched {
                 Ok(answer) => Some(answer.status),

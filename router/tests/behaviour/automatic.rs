@@ -30,6 +30,7 @@ const SOON: Duration = Duration::from_secs(5);
 const WELL: usize = 0;
 const ILL: usize = 1;
 const SLOW: usize = 2;
+const GONE: usize = 3;
 
 /// Traffic of many users through a router with one automatic route.
 struct SetUp {
@@ -140,7 +141,7 @@ impl Drop for SetUp {
     }
 }
 
-/// An upstream that answers after five milliseconds, with errors, or ten times as slowly.
+/// An upstream that answers after five milliseconds, with errors, ten times as slowly, or not at all.
 async fn serving(body: &'static str, health: Arc<AtomicUsize>) -> Upstream {
     Upstream::serving(move |stream, _| {
         let health = Arc::clone(&health);
@@ -150,6 +151,10 @@ async fn serving(body: &'static str, health: Arc<AtomicUsize>) -> Upstream {
                 let state = health.load(Ordering::Relaxed);
                 let pause = if state == SLOW { 50 } else { 5 };
                 tokio::time::sleep(Duration::from_millis(pause)).await;
+                if state == GONE {
+                    let _set = wire.stream.set_zero_linger();
+                    break;
+                }
                 let answer = match state {
                     ILL => b"HTTP/1.1 500 Ill\r\ncontent-length: 0\r\n\r\n".to_vec(),
                     _ => ok(body),
@@ -234,6 +239,18 @@ async fn a_service_that_becomes_ten_times_slower_goes_back_within_five_seconds()
     set_up.stays_back().await;
     let reason = set_up.entries().await[0]["reason"].as_str().unwrap().to_owned();
     assert!(reason.starts_with("latency:"), "{reason}");
+}
+
+/// Nearly nothing but copies meets the service, and those are kept from it once it cannot be reached.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_that_dies_under_a_tiny_canary_goes_back_within_five_seconds() {
+    let set_up = SetUp::new("\"canary\"\npercent = 0.01", &patient()).await;
+    let took = set_up.time_to_go_back(GONE).await;
+    println!("gone: back after {took:?}");
+    assert!(took <= SOON, "{took:?}");
+    set_up.stays_back().await;
+    let reason = set_up.entries().await[0]["reason"].as_str().unwrap().to_owned();
+    assert!(reason.starts_with("health:"), "{reason}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

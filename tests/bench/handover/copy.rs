@@ -131,12 +131,6 @@ fn p99(world: &World, time: Duration) -> anyhow::Result<u64> {
     })
 }
 
-#[derive(QueryableByName)]
-struct Left {
-    #[diesel(sql_type = BigInt)]
-    n: i64,
-}
-
 /// So many rows of products and prices, half each, past the shop. Gives the number, once what the triggers made of them is pruned:
 /// a shop that has had its rows for long has no such work to do beside what is measured.
 pub(crate) fn fill(world: &World, rows: usize) -> anyhow::Result<usize> {
@@ -173,9 +167,9 @@ pub(crate) fn fill(world: &World, rows: usize) -> anyhow::Result<usize> {
     let db = Db::open(world.database_of(Process::Monolith), &PoolSettings::default())?;
     world.until("the outbox is pruned", Duration::from_secs(600), || {
         std::thread::sleep(Duration::from_millis(200));
-        let count = diesel::sql_query("SELECT count(*) AS n FROM outbox_catalog");
-        let Left { n } = count.get_result(&mut *db.connect()?)?;
-        Ok((n < 1000).then_some(()))
+        let count = diesel::dsl::sql::<BigInt>("SELECT count(*) FROM outbox_catalog");
+        let left: i64 = count.get_result(&mut *db.connect()?)?;
+        Ok((left < 1000).then_some(()))
     })?;
     Ok(each * 2 + 1)
 }

@@ -11,6 +11,7 @@ use handover::compare::{self, Report, Unsettled};
 use handover::row::Key;
 use handover::wire::{Phase, Repair, Retention};
 
+use crate::guards::follower_mark;
 use crate::sides::Pair;
 
 /// How long rows may be looked at while writes wait.
@@ -21,13 +22,7 @@ pub(crate) fn copies_and_follows(pair: &Pair) -> anyhow::Result<()> {
     // What the follower had before came from elsewhere.
     pair.service
         .rogue("INSERT INTO things (id, sku, note) VALUES (5, 'X-3', 'a stranger')")?;
-    let rows: Vec<String> = (1..=2500)
-        .map(|n| format!("({n}, 'X-{n}', 'note {n}')"))
-        .collect();
-    pair.monolith.rogue(&format!(
-        "INSERT INTO things (id, sku, note) VALUES {}",
-        rows.join(", ")
-    ))?;
+    add_things(pair, 2500)?;
     pair.monolith
         .rogue("INSERT INTO parts (thing_id, amount) SELECT id, id * 3 FROM things")?;
     pair.link()?;
@@ -75,6 +70,14 @@ pub(crate) fn copies_and_follows(pair: &Pair) -> anyhow::Result<()> {
         "{last} is not said to be reached"
     );
     Ok(())
+}
+
+/// So many rows at the monolith, numbered from 1.
+fn add_things(pair: &Pair, many: usize) -> anyhow::Result<()> {
+    let row = |n| format!("({n}, 'X-{n}', 'note {n}')");
+    let rows: Vec<String> = (1..=many).map(row).collect();
+    let insert = format!("INSERT INTO things (id, sku, note) VALUES {}", rows.join(", "));
+    Ok(pair.monolith.rogue(&insert)?)
 }
 
 /// Whoever asks what there is now is answered at once, also while others ask: nobody waits until a question for news is over, which it is
@@ -137,21 +140,9 @@ pub(crate) fn settled_in_time(pair: &Pair) -> anyhow::Result<()> {
 
 /// A repair of a whole table comes to its end beside writers that never rest: the feed does not take the cursor away from it.
 pub(crate) fn repaired_beside_writers(pair: &Pair) -> anyhow::Result<()> {
-    let rows: Vec<String> = (1..=5000)
-        .map(|n| format!("({n}, 'X-{n}', 'note {n}')"))
-        .collect();
-    pair.monolith.rogue(&format!(
-        "INSERT INTO things (id, sku, note) VALUES {}",
-        rows.join(", ")
-    ))?;
+    add_things(pair, 5000)?;
     pair.follow()?;
-    let (mark, unmark) = match &*pair.service.db.connect()? {
-        Conn::Postgres(_) => ("SET LOCAL banyan.follower = 'things'", "SELECT 1"),
-        Conn::Sqlite(_) => (
-            "INSERT INTO mark_things (module) VALUES ('things')",
-            "DELETE FROM mark_things",
-        ),
-    };
+    let (mark, unmark) = follower_mark(pair)?;
     pair.service.rogue(&format!(
         "BEGIN; {mark}; UPDATE things SET note = 'damaged' WHERE id % 7 = 0; {unmark}; COMMIT"
     ))?;

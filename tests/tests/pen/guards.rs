@@ -121,18 +121,21 @@ pub(crate) fn keys(pair: &Pair) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What lets a transaction write as a follower's, and what ends that.
+pub(crate) fn follower_mark(pair: &Pair) -> anyhow::Result<(&'static str, &'static str)> {
+    Ok(match &*pair.service.db.connect()? {
+        Conn::Postgres(_) => ("SET LOCAL banyan.follower = 'things'", "SELECT 1"),
+        Conn::Sqlite(_) => (
+            "INSERT INTO mark_things (module) VALUES ('things')",
+            "DELETE FROM mark_things",
+        ),
+    })
+}
+
 /// A follower's mark lets its own transaction write, and no other, and not the next one.
 pub(crate) fn mark_ends(pair: &Pair) -> anyhow::Result<()> {
     pair.link()?;
-    let postgres = matches!(&*pair.service.db.connect()?, Conn::Postgres(_));
-    let (mark, unmark) = if postgres {
-        ("SET LOCAL banyan.follower = 'things'", "SELECT 1")
-    } else {
-        (
-            "INSERT INTO mark_things (module) VALUES ('things')",
-            "DELETE FROM mark_things",
-        )
-    };
+    let (mark, unmark) = follower_mark(pair)?;
     pair.service
         .rogue(&format!("BEGIN; {mark}; {ROW}; {unmark}; COMMIT"))?;
     ensure!(

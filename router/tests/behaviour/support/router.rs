@@ -238,6 +238,17 @@ impl Router {
         let line = status.lines().find(|line| line.starts_with(key)).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
+
+    /// The scheduling policy of the thread of this name, as proc_pid_stat(5) numbers it; none if there is no such thread.
+    pub(crate) fn policy(&self, thread: &str) -> Option<u32> {
+        let mut tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
+        tasks.find_map(|task| {
+            let stat = std::fs::read_to_string(task.ok()?.path().join("stat")).ok()?;
+            let (name, fields) = stat.split_once('(')?.1.rsplit_once(')')?;
+            // The 41st field of all; two stand before the brackets' end.
+            (name == thread).then(|| fields.split_whitespace().nth(38)?.parse().ok())?
+        })
+    }
 }
 
 impl Drop for Router {
