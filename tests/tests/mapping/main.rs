@@ -47,6 +47,7 @@ type Work = fn(&Side) -> anyhow::Result<()>;
 /// What holds on either side.
 const BOTH: &[(&str, Work)] = &[
     ("rows_come_out_as_they_went_in", rows::in_and_out),
+    ("rows_are_added_where_nothing_is", rows::added),
     ("putting_rows_twice_is_putting_them_once", rows::twice),
     ("a_price_may_come_before_or_after_its_product", rows::either_order),
     ("two_products_may_exchange_their_skus", rows::exchange),

@@ -159,6 +159,14 @@ impl Store for Rows {
         }
     }
 
+    fn add(&self, conn: &mut Conn, table: &Table, rows: &[Row]) -> Result<(), Error> {
+        match table.name {
+            "products" => products::add(conn, rows),
+            "price_history" => prices::add(conn, rows),
+            _ => PLAIN.put(conn, table, rows),
+        }
+    }
+
     fn remove(&self, conn: &mut Conn, table: &Table, keys: &[Key]) -> Result<(), Error> {
         match table.name {
             // Their history goes with them, and so does what the index has of them.

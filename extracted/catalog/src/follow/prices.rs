@@ -54,11 +54,22 @@ const COLUMNS: (
 /// The entries of some products as they are here, by number.
 type Histories = BTreeMap<i64, Vec<Entry>>;
 
-/// Makes entries what they are at the other side. Those that come behind what is in force, as nearly all do, are added without a look at
-/// the rest of the history, which may be long.
+/// Makes entries what they are at the other side.
 pub(super) fn put(conn: &mut Conn, rows: &[Row]) -> Result<(), Error> {
-    let mut incoming: Vec<Entry> = rows.iter().map(Entry::read).collect::<Result<_, _>>()?;
+    let incoming: Vec<Entry> = rows.iter().map(Entry::read).collect::<Result<_, _>>()?;
     let known = entries(conn, incoming.iter().map(|entry| entry.id))?;
+    put_beside(conn, incoming, &known)
+}
+
+/// Adds entries whose ids are not there.
+pub(super) fn add(conn: &mut Conn, rows: &[Row]) -> Result<(), Error> {
+    let incoming: Vec<Entry> = rows.iter().map(Entry::read).collect::<Result<_, _>>()?;
+    put_beside(conn, incoming, &BTreeMap::new())
+}
+
+/// Puts entries beside those that are there; `known` has these with the ids of the others. Those that come behind what is in force, as
+/// nearly all do, are added without a look at the rest of the history, which may be long.
+fn put_beside(conn: &mut Conn, mut incoming: Vec<Entry>, known: &BTreeMap<i64, Entry>) -> Result<(), Error> {
     incoming.retain(|entry| known.get(&entry.id) != Some(entry));
     let in_force = in_force(conn, incoming.iter().map(|entry| entry.product_id))?;
     let is_behind = |entry: &Entry| {
@@ -76,21 +87,25 @@ pub(super) fn put(conn: &mut Conn, rows: &[Row]) -> Result<(), Error> {
     added.sort_by_key(|entry| entry.id);
     let mut last = BTreeMap::<i64, i64>::new();
     let mut numbered = Vec::with_capacity(added.len());
+    let mut first = Vec::new();
     for entry in &added {
-        // A provisional entry is all that there is of its product, and makes room.
+        // A provisional entry is all that there is of its product, and becomes the first one that comes.
         let behind = in_force.get(&entry.product_id).filter(|last| last.id > 0);
         let seq = last
             .entry(entry.product_id)
             .or_insert(behind.map_or(0, |last| last.seq));
         *seq += 1;
-        numbered.push((*seq, entry));
+        if behind.is_none() && *seq == 1 {
+            first.push(entry);
+        } else {
+            numbered.push((*seq, entry));
+        }
     }
-    let provisional = |product: &&i64| in_force.get(product).is_some_and(|last| last.id < 0);
-    remove_provisional(conn, last.keys().filter(provisional).copied())?;
+    settle(conn, &first)?;
     insert(conn, &numbered)?;
     last.retain(|product, seq| in_force.get(product).is_none_or(|last| last.seq != *seq));
     point(conn, last)?;
-    put_among(conn, anew, &known)
+    put_among(conn, anew, known)
 }
 
 /// The same for entries that come before others, or are there with other values: the histories of their products are numbered anew.
@@ -142,6 +157,12 @@ pub(super) fn provide(
     // One that was there may say a price that has changed since.
     remove_provisional(conn, lacking.iter().map(|(_, entry)| entry.product_id))?;
     insert(conn, &lacking)
+}
+
+/// Gives these entries, which are provisional, to products that have none.
+pub(super) fn begin(conn: &mut Conn, provisional: &[Entry]) -> Result<(), Error> {
+    let numbered: Vec<(i64, &Entry)> = provisional.iter().map(|entry| (1, entry)).collect();
+    insert(conn, &numbered)
 }
 
 fn remove_provisional(conn: &mut Conn, of: impl Iterator<Item = i64>) -> Result<(), Error> {
@@ -236,30 +257,75 @@ fn insert(conn: &mut Conn, numbered: &[(i64, &Entry)]) -> Result<(), Error> {
         return Ok(());
     }
     match conn {
-        Conn::Postgres(conn) => insert_arrays(conn, numbered)?,
+        Conn::Postgres(conn) => insert_copy(conn, numbered)?,
         Conn::Sqlite(conn) => insert_json(conn, numbered)?,
     }
     Ok(())
 }
 
-fn insert_arrays(conn: &mut PgConnection, numbered: &[(i64, &Entry)]) -> QueryResult<()> {
-    let numbers = |of: fn(&Entry) -> i64| numbered.iter().map(|(_, entry)| of(entry)).collect::<Vec<_>>();
-    let seqs: Vec<i64> = numbered.iter().map(|(seq, _)| *seq).collect();
-    let currencies: Vec<&str> = numbered
-        .iter()
-        .map(|(_, entry)| entry.currency.as_str())
-        .collect();
-    let from: Vec<NaiveDateTime> = numbered.iter().map(|(_, entry)| entry.effective_from).collect();
+fn insert_copy(conn: &mut PgConnection, numbered: &[(i64, &Entry)]) -> QueryResult<()> {
+    let row = |(seq, entry): &(i64, &Entry)| {
+        (
+            price_history::id.eq(entry.id),
+            price_history::product_id.eq(entry.product_id),
+            price_history::seq.eq(*seq),
+            price_history::amount.eq(entry.amount),
+            price_history::currency.eq(entry.currency.clone()),
+            price_history::effective_from.eq(entry.effective_from),
+        )
+    };
+    let rows: Vec<_> = numbered.iter().map(row).collect();
+    let copy = diesel::copy_from(price_history::table).from_insertable(&rows);
+    copy.execute(conn).map(drop)
+}
+
+/// Makes provisional entries these, each of its product, in one statement.
+fn settle(conn: &mut Conn, first: &[&Entry]) -> Result<(), Error> {
+    if first.is_empty() {
+        return Ok(());
+    }
+    match conn {
+        Conn::Postgres(conn) => settle_arrays(conn, first)?,
+        Conn::Sqlite(conn) => settle_json(conn, first)?,
+    }
+    Ok(())
+}
+
+fn settle_arrays(conn: &mut PgConnection, first: &[&Entry]) -> QueryResult<()> {
+    let numbers = |of: fn(&Entry) -> i64| first.iter().map(|entry| of(entry)).collect::<Vec<_>>();
+    let currencies: Vec<&str> = first.iter().map(|entry| entry.currency.as_str()).collect();
+    let from: Vec<NaiveDateTime> = first.iter().map(|entry| entry.effective_from).collect();
     diesel::sql_query(
-        "INSERT INTO price_history (id, product_id, seq, amount, currency, effective_from) \
-         SELECT * FROM unnest($1, $2, $3, $4, $5, $6)",
+        "UPDATE price_history AS p SET id = e.id, amount = e.amount, currency = e.currency, effective_from = e.effective_from \
+         FROM unnest($1, $2, $3, $4, $5) AS e (id, product_id, amount, currency, effective_from) WHERE p.id = -e.product_id",
     )
     .bind::<Array<BigInt>, _>(numbers(|entry| entry.id))
     .bind::<Array<BigInt>, _>(numbers(|entry| entry.product_id))
-    .bind::<Array<BigInt>, _>(seqs)
     .bind::<Array<BigInt>, _>(numbers(|entry| entry.amount))
     .bind::<Array<Text>, _>(currencies)
     .bind::<Array<Timestamp>, _>(from)
+    .execute(conn)
+    .map(drop)
+}
+
+fn settle_json(conn: &mut SqliteConnection, first: &[&Entry]) -> QueryResult<()> {
+    let rows: Vec<_> = first
+        .iter()
+        .map(|entry| {
+            (
+                entry.id,
+                entry.product_id,
+                entry.amount,
+                &entry.currency,
+                stored(entry),
+            )
+        })
+        .collect();
+    diesel::sql_query(
+        "UPDATE price_history SET id = e.value ->> 0, amount = e.value ->> 2, currency = e.value ->> 3, \
+         effective_from = e.value ->> 4 FROM json_each($1) AS e WHERE price_history.id = -(e.value ->> 1)",
+    )
+    .bind::<Text, _>(json(&rows)?)
     .execute(conn)
     .map(drop)
 }
@@ -268,26 +334,26 @@ fn insert_json(conn: &mut SqliteConnection, numbered: &[(i64, &Entry)]) -> Query
     let rows: Vec<_> = numbered
         .iter()
         .map(|(seq, entry)| {
-            // As diesel writes times, for equal ones must be equal texts.
-            let from = entry.effective_from.format("%F %T%.f").to_string();
-            (
-                entry.id,
-                entry.product_id,
-                seq,
-                entry.amount,
-                &entry.currency,
-                from,
-            )
+            let (id, of) = (entry.id, entry.product_id);
+            (id, of, seq, entry.amount, &entry.currency, stored(entry))
         })
         .collect();
-    let rows = serde_json::to_string(&rows).map_err(|error| Diesel::SerializationError(Box::new(error)))?;
     diesel::sql_query(
         "INSERT INTO price_history (id, product_id, seq, amount, currency, effective_from) \
          SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 FROM json_each($1)",
     )
-    .bind::<Text, _>(rows)
+    .bind::<Text, _>(json(&rows)?)
     .execute(conn)
     .map(drop)
+}
+
+/// The time of an entry as diesel writes it on SQLite, for equal ones must be equal texts.
+fn stored(entry: &Entry) -> String {
+    entry.effective_from.format("%F %T%.f").to_string()
+}
+
+fn json(rows: &impl serde::Serialize) -> QueryResult<String> {
+    serde_json::to_string(rows).map_err(|error| Diesel::SerializationError(Box::new(error)))
 }
 
 impl Entry {

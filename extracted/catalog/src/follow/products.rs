@@ -114,6 +114,48 @@ pub(super) fn put(conn: &mut Conn, rows: &[Row]) -> Result<(), Error> {
     index(conn, &incoming)
 }
 
+/// Adds products that are not there, each with a provisional entry.
+pub(super) fn add(conn: &mut Conn, rows: &[Row]) -> Result<(), Error> {
+    let incoming: Vec<Incoming<'_>> = rows.iter().map(Incoming::read).collect::<Result<_, _>>()?;
+    match conn {
+        Conn::Postgres(conn) => copy(conn, &incoming)?,
+        Conn::Sqlite(_) => {
+            let own: Vec<Row> = incoming.iter().map(|one| one.own(1)).collect();
+            super::PLAIN.put(conn, &OWN, &own)?;
+        }
+    }
+    let provisional: Vec<Entry> = incoming
+        .iter()
+        .map(Incoming::provisional)
+        .collect::<Result<_, _>>()?;
+    prices::begin(conn, &provisional)?;
+    index(conn, &incoming)
+}
+
+/// COPY, which takes less than half of what an INSERT takes for as many rows.
+fn copy(conn: &mut PgConnection, incoming: &[Incoming<'_>]) -> Result<(), Error> {
+    let row = |Incoming { id, row, .. }: &Incoming<'_>| {
+        Ok::<_, Error>((
+            products::id.eq(*id),
+            products::sku.eq(row.text("sku")?),
+            products::name.eq(row.text("name")?),
+            products::description.eq(row.text("description")?),
+            products::category_id.eq(row.integer("category_id")?),
+            products::status.eq(row.text("status")?),
+            products::price_seq.eq(1),
+            products::version.eq(row.integer("version")?),
+            products::created_at.eq(row.time("created_at")?),
+            products::updated_at.eq(row.time("updated_at")?),
+            products::deleted_at.eq(row.maybe_time("deleted_at")?),
+        ))
+    };
+    let rows: Vec<_> = incoming.iter().map(row).collect::<Result<_, _>>()?;
+    diesel::copy_from(products::table)
+        .from_insertable(&rows)
+        .execute(conn)?;
+    Ok(())
+}
+
 /// A product as it comes.
 struct Incoming<'r> {
     id: i64,

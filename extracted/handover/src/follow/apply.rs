@@ -80,8 +80,10 @@ pub(crate) fn replace(
             table.name
         )));
     }
+    let mut is_empty = true;
     loop {
         let here = store.page(conn, table, &range, 1000)?;
+        is_empty &= here.is_empty();
         let mut strangers = Vec::new();
         for row in &here {
             let Some(key) = table.key_of(row) else { continue };
@@ -98,6 +100,9 @@ pub(crate) fn replace(
             Some(last) if here.len() == 1000 => range.after = Some(last),
             _ => break,
         }
+    }
+    if is_empty {
+        return add(conn, store, table, rows);
     }
     if lacking.len() == rows.len() {
         return put(conn, store, table, rows);
@@ -144,6 +149,22 @@ fn of<'c>(changes: &'c [Change], table: &Table) -> impl Iterator<Item = &'c Chan
 fn put(conn: &mut Conn, store: &dyn Store, table: &Table, rows: &[Row]) -> Result<(), Error> {
     for rows in rows.chunks(1000) {
         store.put(conn, table, rows)?;
+    }
+    Ok(())
+}
+
+/// The same for rows of which none is there, as in a first copy.
+fn add(conn: &mut Conn, store: &dyn Store, table: &Table, rows: &[Row]) -> Result<(), Error> {
+    for rows in rows.chunks(1000) {
+        conn.batch_execute("SAVEPOINT added")?;
+        match store.add(conn, table, rows) {
+            Err(error) if error.is_unique_violation() => {
+                conn.batch_execute("ROLLBACK TO SAVEPOINT added")?;
+                store.put(conn, table, rows)?;
+            }
+            done => done?,
+        }
+        conn.batch_execute("RELEASE SAVEPOINT added")?;
     }
     Ok(())
 }

@@ -6,6 +6,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chassis::db::Conn;
+use diesel::connection::SimpleConnection;
+
 use super::apply;
 use super::parking::{TRIES, is_misfit};
 use super::record::Follow;
@@ -147,7 +150,11 @@ impl Worker {
         chunk: Snapshot,
     ) -> Result<bool, Error> {
         let (names, store) = (Arc::clone(&self.link.names), Arc::clone(&self.link.store));
-        let work = move |conn: &mut _| {
+        let work = move |conn: &mut Conn| {
+            if let (Conn::Postgres(_), Phase::Copying) = (&*conn, next.phase) {
+                // If the server dies, the last chunks and the key behind them are gone together, and are asked for again.
+                conn.batch_execute("SET LOCAL synchronous_commit = off")?;
+            }
             apply::as_follower(conn, &names, &before, &next, |conn| {
                 let table = feed::table(&*store, &table)?;
                 let range = Range {
