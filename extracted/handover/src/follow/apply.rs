@@ -187,6 +187,9 @@ pub(crate) fn first_misfit(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use chassis::db::Error as Failure;
     use diesel::{Connection, QueryableByName, SqliteConnection};
 
     use super::*;
@@ -253,5 +256,85 @@ mod tests {
         let written: Vec<String> = written.into_iter().map(|written| written.what).collect();
         assert_eq!(written, ["add 4", "change 2", "remove 3"]);
         assert_eq!(PLAIN.page(&mut conn, &THINGS, &range, 10).unwrap(), rows);
+    }
+
+    /// Finds the name `taken` in the way when it adds, half done, and notes what is asked of it.
+    #[derive(Debug, Default)]
+    struct Hasty(std::sync::Mutex<Vec<&'static str>>);
+
+    impl Store for Hasty {
+        fn tables(&self) -> &'static [Table] {
+            PLAIN.tables
+        }
+        fn find(&self, conn: &mut Conn, table: &Table, keys: &[Key]) -> Result<Vec<Row>, Failure> {
+            PLAIN.find(conn, table, keys)
+        }
+        fn page(
+            &self,
+            conn: &mut Conn,
+            table: &Table,
+            range: &Range,
+            limit: usize,
+        ) -> Result<Vec<Row>, Failure> {
+            PLAIN.page(conn, table, range, limit)
+        }
+        fn put(&self, conn: &mut Conn, table: &Table, rows: &[Row]) -> Result<(), Failure> {
+            self.0.lock().unwrap().push("put");
+            PLAIN.put(conn, table, rows)
+        }
+        fn add(&self, conn: &mut Conn, _: &Table, rows: &[Row]) -> Result<(), Failure> {
+            self.0.lock().unwrap().push("add");
+            if rows.iter().any(|row| row["name"] == "taken") {
+                conn.batch_execute("INSERT INTO things VALUES (1, 'half of it')")?;
+                let why = Box::new("things.name".to_owned());
+                let kind = diesel::result::DatabaseErrorKind::UniqueViolation;
+                return Err(diesel::result::Error::DatabaseError(kind, why).into());
+            }
+            PLAIN.put(conn, &THINGS, rows)
+        }
+        fn remove(&self, conn: &mut Conn, table: &Table, keys: &[Key]) -> Result<(), Failure> {
+            PLAIN.remove(conn, table, keys)
+        }
+        fn clear(&self, conn: &mut Conn) -> Result<(), Failure> {
+            PLAIN.clear(conn)
+        }
+        fn sequences(&self, conn: &mut Conn) -> Result<BTreeMap<String, i64>, Failure> {
+            PLAIN.sequences(conn)
+        }
+        fn raise_sequences(&self, conn: &mut Conn, past: &BTreeMap<String, i64>) -> Result<(), Failure> {
+            PLAIN.raise_sequences(conn, past)
+        }
+    }
+
+    /// What cannot be added is taken back whole and put; a range where something is gets its rows put at once.
+    #[test]
+    fn rows_are_added_where_nothing_is_and_put_if_that_fails() {
+        let mut conn = Conn::Sqlite(SqliteConnection::establish(":memory:").unwrap());
+        conn.batch_execute("CREATE TABLE things (id INTEGER PRIMARY KEY, name TEXT)")
+            .unwrap();
+        let rows = |of: &[(&str, &str)]| -> Vec<Row> {
+            let row = |(id, name): &(&str, &str)| -> Row {
+                [("id", *id), ("name", *name)]
+                    .map(|(column, value)| (column.to_owned(), value.into()))
+                    .into_iter()
+                    .collect()
+            };
+            of.iter().map(row).collect()
+        };
+        let store = Hasty::default();
+        for (after, through, rows, asked) in [
+            ("4", "6", rows(&[("5", "five")]), &["add"][..]),
+            ("4", "6", rows(&[("5", "fifth"), ("6", "six")]), &["put"]),
+            ("0", "4", rows(&[("2", "two"), ("3", "taken")]), &["add", "put"]),
+        ] {
+            let key = |id: &str| Some(Key(vec![id.to_owned()]));
+            let range = Range {
+                after: key(after),
+                through: key(through),
+            };
+            replace(&mut conn, &store, &THINGS, range.clone(), &rows).unwrap();
+            assert_eq!(std::mem::take(&mut *store.0.lock().unwrap()), asked);
+            assert_eq!(PLAIN.page(&mut conn, &THINGS, &range, 10).unwrap(), rows);
+        }
     }
 }
