@@ -11,9 +11,11 @@ use anyhow::{Context, ensure};
 use banyan_tests::clients::Seen;
 use banyan_tests::postgres::Server;
 use banyan_tests::till::Database;
+use handover::wire::{Copied, Copy, Phase};
 use serde_json::Value;
 
 use crate::back::judge;
+use crate::rows;
 use crate::world::{Process, World};
 
 /// Whom to kill.
@@ -88,6 +90,55 @@ pub(crate) fn database_server() -> anyhow::Result<()> {
         Ok(())
     });
     killed.map_err(|error| anyhow::anyhow!("{error:#}\n{}", world.logs()))
+}
+
+/// Kills the database server in the middle of a copy, whose chunks need not be on disk when the next one is asked for.
+pub(crate) fn database_server_in_a_copy() -> anyhow::Result<()> {
+    let mut server = Server::start()?;
+    let mut world = World::open(&Database::Postgres(Some(server.url())))?;
+    let seeded = world.monolith(&["seed", "--products", "6000"]).output()?;
+    ensure!(
+        seeded.status.success(),
+        "{}",
+        String::from_utf8_lossy(&seeded.stderr)
+    );
+    world.kill(Process::Catalog);
+    world.copy_rows_per_s = Some(4000);
+    world.start(Process::Catalog)?;
+    let killed = in_a_copy(&world, &mut server);
+    killed.map_err(|error| anyhow::anyhow!("{error:#}\n{}", world.logs()))
+}
+
+fn in_a_copy(world: &World, server: &mut Server) -> anyhow::Result<()> {
+    let service = world.side(Process::Catalog)?;
+    let follow = || Ok::<_, anyhow::Error>(world.till.runtime.block_on(service.status())?.follow);
+    let again = Copy {
+        pass: uuid::Uuid::new_v4(),
+        again: true,
+    };
+    world.till.runtime.block_on(service.copy(&again))?;
+    for rows in [1000, 4000, 8000] {
+        let phase = world.until("some of it is copied", Duration::from_secs(30), || {
+            // While connections are renewed there may be no answer.
+            let found = follow().ok().flatten();
+            let is_far = |copied: &Copied| copied.rows > rows;
+            Ok(found
+                .filter(|found| found.phase != Phase::Copying || found.copied.as_ref().is_some_and(is_far))
+                .map(|found| found.phase))
+        })?;
+        ensure!(phase == Phase::Copying, "the copy was over too early");
+        server.kill();
+        server.again()?;
+    }
+    world.until("the copy is whole", Duration::from_secs(60), || {
+        let is_whole =
+            follow().is_ok_and(|follow| follow.is_some_and(|follow| follow.phase == Phase::Following));
+        Ok(is_whole.then_some(()))
+    })?;
+    let (compared, differences) = rows::compare(world)?;
+    ensure!(compared > 12_000, "{compared} rows were compared");
+    ensure!(differences.is_empty(), "{differences:?}");
+    Ok(())
 }
 
 /// Where the next pass goes, once one side writes.

@@ -42,16 +42,27 @@ fn main() -> std::process::ExitCode {
         let ignored = !database.is_there() || !banyan_tests::books::file().exists();
         trials.push(books.with_ignored_flag(ignored));
     }
-    let server = || kills::database_server().map_err(|error| Failed::from(format!("{error:#}")));
-    trials.push(
-        Trial::test(
-            "postgres::the_database_server_is_killed_at_any_step_and_nothing_is_lost",
-            server,
-        )
-        .with_ignored_flag(banyan_tests::postgres::programs().is_none()),
-    );
+    for (name, work) in SERVER {
+        let run = || work().map_err(|error| Failed::from(format!("{error:#}")));
+        let trial = Trial::test(format!("postgres::{name}"), run);
+        trials.push(trial.with_ignored_flag(banyan_tests::postgres::programs().is_none()));
+    }
     libtest_mimic::run(&args, trials).exit_code()
 }
+
+type Alone = fn() -> anyhow::Result<()>;
+
+/// With a database server of their own.
+const SERVER: &[(&str, Alone)] = &[
+    (
+        "the_database_server_is_killed_at_any_step_and_nothing_is_lost",
+        kills::database_server,
+    ),
+    (
+        "the_database_server_is_killed_in_a_copy_which_is_whole_in_the_end",
+        kills::database_server_in_a_copy,
+    ),
+];
 
 type Work = fn(&mut World) -> anyhow::Result<()>;
 
