@@ -20,19 +20,18 @@ pub(crate) fn words(text: &str) -> impl Iterator<Item = String> {
 
 /// What the index keeps of a product: each term once, with spaces between.
 pub(crate) fn index_entry(texts: [&str; 3]) -> String {
-    let terms: BTreeSet<String> = texts
-        .into_iter()
-        .flat_map(words)
-        .map(|word| term(&word))
-        .collect();
-    terms.into_iter().collect::<Vec<_>>().join(" ")
+    let mut terms: Vec<String> = texts.into_iter().flat_map(words).map(term).collect();
+    terms.sort_unstable();
+    terms.dedup();
+    terms.join(" ")
 }
 
-fn term(word: &str) -> String {
-    match word.char_indices().nth(TERM_CHARS) {
-        None => word.to_owned(),
-        Some((end, _)) => format!("{}{CUT}", &word[..end]),
+fn term(mut word: String) -> String {
+    if let Some((end, _)) = word.char_indices().nth(TERM_CHARS) {
+        word.truncate(end);
+        word.push(CUT);
     }
+    word
 }
 
 /// A question to the index: all words must be there, the last one at least as a beginning.
@@ -66,7 +65,7 @@ impl Search {
     }
 
     fn ask(&self, quote: &str, and: &str, prefix: &str) -> String {
-        let quoted = |word: &String| format!("{quote}{}{quote}", term(word));
+        let quoted = |word: &String| format!("{quote}{}{quote}", term(word.clone()));
         let mut terms: Vec<String> = self.whole.iter().map(quoted).collect();
         let cut = if is_long(&self.beginning) { "" } else { prefix };
         terms.push(format!("{}{cut}", quoted(&self.beginning)));

@@ -10,6 +10,7 @@ use chassis::db::{Conn, Db, PoolSettings};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
+use handover::client::Side;
 use handover::wire::{self, Phase};
 use hdrhistogram::Histogram;
 use uuid::Uuid;
@@ -72,7 +73,7 @@ pub(crate) fn foreground(world: &mut World) -> anyhow::Result<()> {
         ask_to_copy(world, again)?;
         let beside = p99(world, Duration::from_secs(8))?;
         ensure!(
-            phase(world)? == Some(Phase::Copying),
+            phase(world, &world.side(Process::Catalog)?)? == Some(Phase::Copying),
             "the copy was over too early"
         );
         until_following(world)?;
@@ -192,17 +193,17 @@ fn ask_to_copy(world: &World, again: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn phase(world: &World) -> anyhow::Result<Option<Phase>> {
-    let service = world.side(Process::Catalog)?;
+fn phase(world: &World, service: &Side) -> anyhow::Result<Option<Phase>> {
     let status = world.till.runtime.block_on(service.status())?;
     Ok(status.follow.map(|follow| follow.phase))
 }
 
 fn until_following(world: &World) -> anyhow::Result<()> {
+    // Made once, for a client reads all the certificates of the machine, and each look takes some of it too.
+    let service = world.side(Process::Catalog)?;
     world.until("the service follows", Duration::from_secs(600), || {
-        // Each look takes some of the machine.
         std::thread::sleep(Duration::from_millis(200));
-        let phase = phase(world)?;
+        let phase = phase(world, &service)?;
         ensure!(phase != Some(Phase::Parked), "it is parked");
         Ok((phase == Some(Phase::Following)).then_some(()))
     })

@@ -146,8 +146,10 @@ pub(crate) fn remove(side: &Side) -> anyhow::Result<()> {
     }
     side.holds(&shop)?;
     ensure!(side.found("mug")?.is_empty(), "{:?}", side.found("mug")?);
+    ensure!(side.has_no_orphans()?, "the index has what is no product");
     side.transact(|conn| side.store.clear(conn))?;
     side.holds(&Shop::default())?;
+    ensure!(side.has_no_orphans()?, "the index has what is no product");
     ensure!(side.found("far")?.is_empty(), "{:?}", side.found("far")?);
     Ok(())
 }

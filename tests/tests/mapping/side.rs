@@ -159,6 +159,17 @@ impl Side {
         Ok(lines.into_iter().map(|line| line.line).collect())
     }
 
+    /// Whether everything that the full-text index has is a product; the monolith keeps words in the product's row.
+    pub(crate) fn has_no_orphans(&self) -> anyhow::Result<bool> {
+        let id = match (self.who, &*self.db.connect()?) {
+            (Who::Monolith, _) => return Ok(true),
+            (Who::Service, Conn::Sqlite(_)) => "rowid",
+            (Who::Service, Conn::Postgres(_)) => "product_id",
+        };
+        let orphans = format!("FROM product_search WHERE {id} NOT IN (SELECT id FROM products)");
+        Ok(self.ask(&format!("SELECT CAST(count(*) AS TEXT) AS line {orphans}"))? == "0")
+    }
+
     /// Runs a statement that gives one text.
     pub(crate) fn ask(&self, sql: &str) -> anyhow::Result<String> {
         let mut conn = self.db.connect()?;

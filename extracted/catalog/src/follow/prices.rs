@@ -7,7 +7,7 @@
 //! The database refuses to change an entry, so what must be numbered anew is removed and written again; the usual case is an entry that
 //! is added behind the others.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use chassis::db::{Conn, Error};
 use chrono::NaiveDateTime;
@@ -30,7 +30,7 @@ pub(super) struct Entry {
 }
 
 /// The entry of a product that is in force, which is its last one.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Last {
     pub(super) seq: i64,
     /// Negative if it is provisional.
@@ -71,6 +71,10 @@ pub(super) fn add(conn: &mut Conn, rows: &[Row]) -> Result<(), Error> {
 /// nearly all do, are added without a look at the rest of the history, which may be long.
 fn put_beside(conn: &mut Conn, mut incoming: Vec<Entry>, known: &BTreeMap<i64, Entry>) -> Result<(), Error> {
     incoming.retain(|entry| known.get(&entry.id) != Some(entry));
+    let mut incoming = settle(conn, incoming, known)?;
+    if incoming.is_empty() {
+        return Ok(());
+    }
     let in_force = in_force(conn, incoming.iter().map(|entry| entry.product_id))?;
     let is_behind = |entry: &Entry| {
         let last = in_force.get(&entry.product_id);
@@ -81,35 +85,53 @@ fn put_beside(conn: &mut Conn, mut incoming: Vec<Entry>, known: &BTreeMap<i64, E
         .filter(|entry| !is_behind(entry))
         .map(|entry| entry.product_id)
         .collect();
-    let (anew, mut added): (Vec<Entry>, Vec<Entry>) = incoming
+    incoming.sort_by_key(|entry| entry.id);
+    let (anew, added): (Vec<Entry>, Vec<Entry>) = incoming
         .into_iter()
         .partition(|entry| elsewhere.contains(&entry.product_id));
-    added.sort_by_key(|entry| entry.id);
     let mut last = BTreeMap::<i64, i64>::new();
     let mut numbered = Vec::with_capacity(added.len());
-    let mut first = Vec::new();
     for entry in &added {
-        // A provisional entry is all that there is of its product, and becomes the first one that comes.
-        let behind = in_force.get(&entry.product_id).filter(|last| last.id > 0);
-        let seq = last
-            .entry(entry.product_id)
-            .or_insert(behind.map_or(0, |last| last.seq));
+        let behind = in_force.get(&entry.product_id).map_or(0, |last| last.seq);
+        let seq = last.entry(entry.product_id).or_insert(behind);
         *seq += 1;
-        if behind.is_none() && *seq == 1 {
-            first.push(entry);
-        } else {
-            numbered.push((*seq, entry));
-        }
+        numbered.push((*seq, entry));
     }
-    settle(conn, &first)?;
     insert(conn, &numbered)?;
-    last.retain(|product, seq| in_force.get(product).is_none_or(|last| last.seq != *seq));
     point(conn, last)?;
     put_among(conn, anew, known)
 }
 
+/// Makes provisional entries the first of these that come of their products, and gives the others. A provisional entry is all that there
+/// is of its product's history.
+fn settle(conn: &mut Conn, incoming: Vec<Entry>, known: &BTreeMap<i64, Entry>) -> Result<Vec<Entry>, Error> {
+    let mut first = BTreeMap::<i64, &Entry>::new();
+    for entry in incoming.iter().filter(|entry| !known.contains_key(&entry.id)) {
+        let least = first.entry(entry.product_id).or_insert(entry);
+        if entry.id < least.id {
+            *least = entry;
+        }
+    }
+    if first.is_empty() {
+        return Ok(incoming);
+    }
+    let first: Vec<&Entry> = first.into_values().collect();
+    let settled = match conn {
+        Conn::Postgres(conn) => settle_arrays(conn, &first)?,
+        Conn::Sqlite(conn) => settle_json(conn, &first)?,
+    };
+    let settled: HashSet<i64> = settled.into_iter().map(|settled| settled.id).collect();
+    Ok(incoming
+        .into_iter()
+        .filter(|entry| !settled.contains(&entry.id))
+        .collect())
+}
+
 /// The same for entries that come before others, or are there with other values: the histories of their products are numbered anew.
 fn put_among(conn: &mut Conn, incoming: Vec<Entry>, known: &BTreeMap<i64, Entry>) -> Result<(), Error> {
+    if incoming.is_empty() {
+        return Ok(());
+    }
     let ids: BTreeSet<i64> = incoming.iter().map(|entry| entry.id).collect();
     let mut touched: BTreeSet<i64> = incoming.iter().map(|entry| entry.product_id).collect();
     // An entry that belonged to another product until now leaves a gap there.
@@ -251,64 +273,59 @@ fn point(conn: &mut Conn, at: BTreeMap<i64, i64>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Adds entries, each with its number within its product, in one statement.
+/// An entry with its number within its product.
+#[derive(Insertable)]
+#[diesel(table_name = price_history, treat_none_as_default_value = false)]
+struct Numbered<'e> {
+    id: i64,
+    product_id: i64,
+    seq: i64,
+    amount: i64,
+    currency: &'e str,
+    effective_from: NaiveDateTime,
+}
+
+/// Adds entries, each with its number within its product.
 fn insert(conn: &mut Conn, numbered: &[(i64, &Entry)]) -> Result<(), Error> {
-    if numbered.is_empty() {
-        return Ok(());
-    }
-    match conn {
-        Conn::Postgres(conn) => insert_copy(conn, numbered)?,
-        Conn::Sqlite(conn) => insert_json(conn, numbered)?,
-    }
-    Ok(())
-}
-
-fn insert_copy(conn: &mut PgConnection, numbered: &[(i64, &Entry)]) -> QueryResult<()> {
-    let row = |(seq, entry): &(i64, &Entry)| {
-        (
-            price_history::id.eq(entry.id),
-            price_history::product_id.eq(entry.product_id),
-            price_history::seq.eq(*seq),
-            price_history::amount.eq(entry.amount),
-            price_history::currency.eq(entry.currency.clone()),
-            price_history::effective_from.eq(entry.effective_from),
-        )
-    };
-    let rows: Vec<_> = numbered.iter().map(row).collect();
-    let copy = diesel::copy_from(price_history::table).from_insertable(&rows);
-    copy.execute(conn).map(drop)
-}
-
-/// Makes provisional entries these, each of its product, in one statement.
-fn settle(conn: &mut Conn, first: &[&Entry]) -> Result<(), Error> {
-    if first.is_empty() {
-        return Ok(());
-    }
-    match conn {
-        Conn::Postgres(conn) => settle_arrays(conn, first)?,
-        Conn::Sqlite(conn) => settle_json(conn, first)?,
+    let rows: Vec<Numbered<'_>> = numbered.iter().map(|(seq, entry)| entry.numbered(*seq)).collect();
+    for rows in rows.chunks(super::ROWS_PER_INSERT) {
+        match conn {
+            Conn::Postgres(conn) => diesel::copy_from(price_history::table)
+                .from_insertable(rows)
+                .execute(conn)?,
+            Conn::Sqlite(conn) => diesel::insert_into(price_history::table)
+                .values(rows)
+                .execute(conn)?,
+        };
     }
     Ok(())
 }
 
-fn settle_arrays(conn: &mut PgConnection, first: &[&Entry]) -> QueryResult<()> {
+/// An entry that was provisional.
+#[derive(QueryableByName)]
+struct Settled {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+}
+
+fn settle_arrays(conn: &mut PgConnection, first: &[&Entry]) -> QueryResult<Vec<Settled>> {
     let numbers = |of: fn(&Entry) -> i64| first.iter().map(|entry| of(entry)).collect::<Vec<_>>();
     let currencies: Vec<&str> = first.iter().map(|entry| entry.currency.as_str()).collect();
     let from: Vec<NaiveDateTime> = first.iter().map(|entry| entry.effective_from).collect();
     diesel::sql_query(
         "UPDATE price_history AS p SET id = e.id, amount = e.amount, currency = e.currency, effective_from = e.effective_from \
-         FROM unnest($1, $2, $3, $4, $5) AS e (id, product_id, amount, currency, effective_from) WHERE p.id = -e.product_id",
+         FROM unnest($1, $2, $3, $4, $5) AS e (id, product_id, amount, currency, effective_from) WHERE p.id = -e.product_id \
+         RETURNING p.id",
     )
     .bind::<Array<BigInt>, _>(numbers(|entry| entry.id))
     .bind::<Array<BigInt>, _>(numbers(|entry| entry.product_id))
     .bind::<Array<BigInt>, _>(numbers(|entry| entry.amount))
     .bind::<Array<Text>, _>(currencies)
     .bind::<Array<Timestamp>, _>(from)
-    .execute(conn)
-    .map(drop)
+    .load(conn)
 }
 
-fn settle_json(conn: &mut SqliteConnection, first: &[&Entry]) -> QueryResult<()> {
+fn settle_json(conn: &mut SqliteConnection, first: &[&Entry]) -> QueryResult<Vec<Settled>> {
     let rows: Vec<_> = first
         .iter()
         .map(|entry| {
@@ -323,28 +340,10 @@ fn settle_json(conn: &mut SqliteConnection, first: &[&Entry]) -> QueryResult<()>
         .collect();
     diesel::sql_query(
         "UPDATE price_history SET id = e.value ->> 0, amount = e.value ->> 2, currency = e.value ->> 3, \
-         effective_from = e.value ->> 4 FROM json_each($1) AS e WHERE price_history.id = -(e.value ->> 1)",
+         effective_from = e.value ->> 4 FROM json_each($1) AS e WHERE price_history.id = -(e.value ->> 1) RETURNING id",
     )
     .bind::<Text, _>(json(&rows)?)
-    .execute(conn)
-    .map(drop)
-}
-
-fn insert_json(conn: &mut SqliteConnection, numbered: &[(i64, &Entry)]) -> QueryResult<()> {
-    let rows: Vec<_> = numbered
-        .iter()
-        .map(|(seq, entry)| {
-            let (id, of) = (entry.id, entry.product_id);
-            (id, of, seq, entry.amount, &entry.currency, stored(entry))
-        })
-        .collect();
-    diesel::sql_query(
-        "INSERT INTO price_history (id, product_id, seq, amount, currency, effective_from) \
-         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 FROM json_each($1)",
-    )
-    .bind::<Text, _>(json(&rows)?)
-    .execute(conn)
-    .map(drop)
+    .load(conn)
 }
 
 /// The time of an entry as diesel writes it on SQLite, for equal ones must be equal texts.
@@ -366,9 +365,20 @@ impl Entry {
             id: row.integer("id")?,
             product_id: row.integer("product_id")?,
             amount: row.integer("amount")?,
-            currency: row.text("currency")?,
+            currency: row.text("currency")?.to_owned(),
             effective_from: row.time("effective_from")?,
         })
+    }
+
+    fn numbered(&self, seq: i64) -> Numbered<'_> {
+        Numbered {
+            id: self.id,
+            product_id: self.product_id,
+            seq,
+            amount: self.amount,
+            currency: &self.currency,
+            effective_from: self.effective_from,
+        }
     }
 
     /// What a product keeps of its last entry when that is gone, since it must have a price.

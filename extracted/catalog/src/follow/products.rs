@@ -113,39 +113,36 @@ pub(super) fn put(conn: &mut Conn, rows: &[Row]) -> Result<(), Error> {
 /// Adds products that are not there, each with a provisional entry.
 pub(super) fn add(conn: &mut Conn, rows: &[Row]) -> Result<(), Error> {
     let incoming: Vec<Incoming<'_>> = rows.iter().map(Incoming::read).collect::<Result<_, _>>()?;
-    match conn {
-        Conn::Postgres(conn) => copy(conn, &incoming)?,
-        Conn::Sqlite(_) => {
-            let own: Vec<Row> = incoming.iter().map(|one| one.own(1)).collect();
-            super::PLAIN.put(conn, &OWN, &own)?;
-        }
+    let added: Vec<Added<'_>> = incoming.iter().map(Incoming::added).collect::<Result<_, _>>()?;
+    for rows in added.chunks(super::ROWS_PER_INSERT) {
+        match conn {
+            // No JSON is made and taken apart, and nothing is looked for that might be in the way.
+            Conn::Postgres(conn) => diesel::copy_from(products::table)
+                .from_insertable(rows)
+                .execute(conn)?,
+            Conn::Sqlite(conn) => diesel::insert_into(products::table).values(rows).execute(conn)?,
+        };
     }
     prices::begin(conn, &provisional(&incoming)?)?;
-    index(conn, &incoming)
+    let found = incoming.iter().filter(|product| product.deleted_at.is_none());
+    Ok(search::add(conn, &index_entries(found)?)?)
 }
 
-/// Adds rows by COPY: no JSON is made and taken apart, and nothing is looked for that might be in the way.
-fn copy(conn: &mut PgConnection, incoming: &[Incoming<'_>]) -> Result<(), Error> {
-    let row = |Incoming { id, row, .. }: &Incoming<'_>| {
-        Ok::<_, Error>((
-            products::id.eq(*id),
-            products::sku.eq(row.text("sku")?),
-            products::name.eq(row.text("name")?),
-            products::description.eq(row.text("description")?),
-            products::category_id.eq(row.integer("category_id")?),
-            products::status.eq(row.text("status")?),
-            products::price_seq.eq(1),
-            products::version.eq(row.integer("version")?),
-            products::created_at.eq(row.time("created_at")?),
-            products::updated_at.eq(row.time("updated_at")?),
-            products::deleted_at.eq(row.maybe_time("deleted_at")?),
-        ))
-    };
-    let rows: Vec<_> = incoming.iter().map(row).collect::<Result<_, _>>()?;
-    diesel::copy_from(products::table)
-        .from_insertable(&rows)
-        .execute(conn)?;
-    Ok(())
+/// A product that is added, with the first entry of its history in force.
+#[derive(Insertable)]
+#[diesel(table_name = products, treat_none_as_default_value = false)]
+struct Added<'r> {
+    id: i64,
+    sku: &'r str,
+    name: &'r str,
+    description: &'r str,
+    category_id: i64,
+    status: &'r str,
+    price_seq: i64,
+    version: i64,
+    created_at: NaiveDateTime,
+    updated_at: NaiveDateTime,
+    deleted_at: Option<NaiveDateTime>,
 }
 
 /// What stands for the histories of these products until they have come.
@@ -156,7 +153,8 @@ fn provisional(incoming: &[Incoming<'_>]) -> Result<Vec<Entry>, Error> {
 /// A product as it comes.
 struct Incoming<'r> {
     id: i64,
-    is_deleted: bool,
+    updated_at: NaiveDateTime,
+    deleted_at: Option<NaiveDateTime>,
     row: Read<'r>,
 }
 
@@ -168,8 +166,25 @@ impl<'r> Incoming<'r> {
         };
         Ok(Self {
             id: row.integer("id")?,
-            is_deleted: row.maybe_time("deleted_at")?.is_some(),
+            updated_at: row.time("updated_at")?,
+            deleted_at: row.maybe_time("deleted_at")?,
             row,
+        })
+    }
+
+    fn added(&self) -> Result<Added<'r>, Error> {
+        Ok(Added {
+            id: self.id,
+            sku: self.row.text("sku")?,
+            name: self.row.text("name")?,
+            description: self.row.text("description")?,
+            category_id: self.row.integer("category_id")?,
+            status: self.row.text("status")?,
+            price_seq: 1,
+            version: self.row.integer("version")?,
+            created_at: self.row.time("created_at")?,
+            updated_at: self.updated_at,
+            deleted_at: self.deleted_at,
         })
     }
 
@@ -188,8 +203,8 @@ impl<'r> Incoming<'r> {
             id: -self.id,
             product_id: self.id,
             amount: self.row.integer("price_amount")?,
-            currency: self.row.text("price_currency")?,
-            effective_from: self.row.time("updated_at")?,
+            currency: self.row.text("price_currency")?.to_owned(),
+            effective_from: self.updated_at,
         })
     }
 
@@ -197,20 +212,20 @@ impl<'r> Incoming<'r> {
     fn index_entry(&self) -> Result<(i64, String), Error> {
         let text = |column| self.row.text(column);
         let (sku, name, description) = (text("sku")?, text("name")?, text("description")?);
-        Ok((self.id, index_entry([&sku, &name, &description])))
+        Ok((self.id, index_entry([sku, name, description])))
     }
 }
 
 /// The full-text index holds what is not deleted.
 fn index(conn: &mut Conn, incoming: &[Incoming<'_>]) -> Result<(), Error> {
-    let (gone, there): (Vec<_>, Vec<_>) = incoming.iter().partition(|product| product.is_deleted);
-    let entries: Vec<(i64, String)> = there
-        .into_iter()
-        .map(Incoming::index_entry)
-        .collect::<Result<_, _>>()?;
-    search::put(conn, &entries)?;
+    let (gone, there): (Vec<_>, Vec<_>) = incoming.iter().partition(|product| product.deleted_at.is_some());
+    search::put(conn, &index_entries(there.into_iter())?)?;
     let gone: Vec<i64> = gone.into_iter().map(|product| product.id).collect();
     Ok(search::remove(conn, &gone)?)
+}
+
+fn index_entries<'i>(of: impl Iterator<Item = &'i Incoming<'i>>) -> Result<Vec<(i64, String)>, Error> {
+    of.map(Incoming::index_entry).collect()
 }
 
 impl From<Product> for Row {

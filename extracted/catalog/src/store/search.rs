@@ -33,31 +33,44 @@ pub(super) fn condition(conn: &Conn, search: &Search) -> Condition {
 /// Puts products into the index, in place of what it had of them.
 pub(crate) fn put(conn: &mut Conn, entries: &[(i64, String)]) -> QueryResult<()> {
     match conn {
-        Conn::Sqlite(conn) => {
-            let entries = serde_json::to_string(entries)
-                .map_err(|error| Diesel::SerializationError(Box::new(error)))?;
-            diesel::sql_query(
-                "REPLACE INTO product_search (rowid, words) SELECT value ->> 0, value ->> 1 FROM json_each($1)",
-            )
-            .bind::<Text, _>(entries)
-            .execute(conn)
-            .map(drop)
-        }
-        Conn::Postgres(conn) => {
-            let (ids, words): (Vec<i64>, Vec<&str>) =
-                entries.iter().map(|(id, words)| (*id, words.as_str())).unzip();
-            diesel::sql_query(
-                "INSERT INTO product_search (product_id, words) \
-                 SELECT id, array_to_tsvector(string_to_array(words, ' ')) \
-                 FROM unnest($1, $2) AS entry (id, words) \
-                 ON CONFLICT (product_id) DO UPDATE SET words = excluded.words",
-            )
-            .bind::<Array<BigInt>, _>(ids)
-            .bind::<Array<Text>, _>(words)
-            .execute(conn)
-            .map(drop)
-        }
+        Conn::Sqlite(conn) => write_json(conn, entries),
+        Conn::Postgres(conn) => write_arrays(
+            conn,
+            entries,
+            " ON CONFLICT (product_id) DO UPDATE SET words = excluded.words",
+        ),
     }
+}
+
+/// Adds products of which the index has nothing; on PostgreSQL it ends with a unique violation if it has.
+pub(crate) fn add(conn: &mut Conn, entries: &[(i64, String)]) -> QueryResult<()> {
+    match conn {
+        Conn::Sqlite(conn) => write_json(conn, entries),
+        Conn::Postgres(conn) => write_arrays(conn, entries, ""),
+    }
+}
+
+fn write_json(conn: &mut SqliteConnection, entries: &[(i64, String)]) -> QueryResult<()> {
+    let entries =
+        serde_json::to_string(entries).map_err(|error| Diesel::SerializationError(Box::new(error)))?;
+    diesel::sql_query(
+        "REPLACE INTO product_search (rowid, words) SELECT value ->> 0, value ->> 1 FROM json_each($1)",
+    )
+    .bind::<Text, _>(entries)
+    .execute(conn)
+    .map(drop)
+}
+
+fn write_arrays(conn: &mut PgConnection, entries: &[(i64, String)], if_there: &str) -> QueryResult<()> {
+    let (ids, words): (Vec<i64>, Vec<&str>) = entries.iter().map(|(id, words)| (*id, words.as_str())).unzip();
+    diesel::sql_query(format!(
+        "INSERT INTO product_search (product_id, words) SELECT id, array_to_tsvector(string_to_array(words, ' ')) \
+         FROM unnest($1, $2) AS entry (id, words){if_there}"
+    ))
+    .bind::<Array<BigInt>, _>(ids)
+    .bind::<Array<Text>, _>(words)
+    .execute(conn)
+    .map(drop)
 }
 
 /// Takes products out of the index.

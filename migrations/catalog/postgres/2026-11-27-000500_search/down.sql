@@ -1,0 +1,4 @@
+DROP TRIGGER product_search_follows ON products;
+DROP FUNCTION product_search_follows();
+ALTER TABLE product_search ADD CONSTRAINT product_search_product_id_fkey
+  FOREIGN KEY (product_id) REFERENCES products (id) ON DELETE CASCADE;
