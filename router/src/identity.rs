@@ -4,21 +4,21 @@
 //! both into their logs unread. New ones are made together, and the request id is the trace id.
 
 use actix_http::header::HeaderMap;
-use bytes::Bytes;
-use http::header::HeaderValue;
 use http02::header::HeaderName;
 
 // Kept ready: to look a field up by its text means to read that, and to allocate it, for each request.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// The names of one request.
+/// The names of one request. Most are made here and are of one length, so they take no room elsewhere.
 #[derive(Debug, Clone)]
 pub struct Identity {
-    /// The request id.
-    pub request_id: HeaderValue,
+    /// The client's request id, if it has a good one.
+    given: Option<String>,
+    /// Ours.
+    made: [u8; 32],
     /// The new `traceparent`; absent if the client's is passed on.
-    pub traceparent: Option<HeaderValue>,
+    traceparent: Option<[u8; 55]>,
     /// The trace is one that the client has begun, so its `tracestate` belongs to it.
     pub is_continued: bool,
 }
@@ -55,59 +55,69 @@ impl Identity {
     pub fn of(headers: &HeaderMap) -> Self {
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let given = text(REQUEST_ID).filter(|id| is_request_id(id));
-        let given = given.and_then(|id| HeaderValue::from_str(id).ok());
         let is_traced = text(TRACEPARENT).is_some_and(is_traceparent);
         // Not sampled: whoever records it says so ([`Identity::below`]).
-        let made = Bytes::from(traceparent(Parent {
+        let new = Parent {
             trace: rand::random::<u128>() | 1,
             span: rand::random::<u64>() | 1,
             flags: 0,
-        }));
-        let value = |bytes| HeaderValue::from_maybe_shared(bytes).unwrap_or(HeaderValue::from_static("-"));
+        };
         Self {
-            request_id: given.unwrap_or_else(|| value(made.slice(3..35))),
-            traceparent: (!is_traced).then(|| value(made)),
+            given: given.map(str::to_owned),
+            made: hex(&new.trace.to_be_bytes()),
+            traceparent: (!is_traced).then(|| traceparent(new)),
             is_continued: is_traced,
         }
     }
 
     /// The same names, but the upstream's spans stand below this one.
     pub fn below(&self, parent: Parent) -> Self {
-        let traceparent = HeaderValue::from_maybe_shared(Bytes::from(traceparent(parent)));
         Self {
-            traceparent: traceparent.ok().or_else(|| self.traceparent.clone()),
+            traceparent: Some(traceparent(parent)),
             ..self.clone()
         }
     }
 
     /// The `traceparent` that is passed on, the client's or a new one.
     pub fn parent(&self, headers: &HeaderMap) -> Option<Parent> {
-        match &self.traceparent {
-            Some(made) => Parent::parse(made.to_str().ok()?),
+        match self.traceparent() {
+            Some(made) => Parent::parse(std::str::from_utf8(made).ok()?),
             None => Parent::parse(headers.get("traceparent")?.to_str().ok()?),
         }
     }
 
     /// The request id as text.
     pub fn request_id(&self) -> &str {
-        self.request_id.to_str().unwrap_or_default()
+        std::str::from_utf8(self.request_id_bytes()).unwrap_or_default()
+    }
+
+    /// The request id as upstreams are sent it, which is asked for with every request.
+    pub fn request_id_bytes(&self) -> &[u8] {
+        self.given.as_ref().map_or(&self.made, |given| given.as_bytes())
+    }
+
+    /// The new `traceparent`; absent if the client's is passed on.
+    pub fn traceparent(&self) -> Option<&[u8]> {
+        self.traceparent.as_ref().map(<[u8; 55]>::as_slice)
     }
 }
 
-fn traceparent(parent: Parent) -> Vec<u8> {
-    let mut text = b"00-00000000000000000000000000000000-0000000000000000-00".to_vec();
-    write_hex(&mut text[3..35], &parent.trace.to_be_bytes());
-    write_hex(&mut text[36..52], &parent.span.to_be_bytes());
-    write_hex(&mut text[53..55], &[parent.flags]);
+fn traceparent(parent: Parent) -> [u8; 55] {
+    let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+    text[3..35].copy_from_slice(&hex::<16, 32>(&parent.trace.to_be_bytes()));
+    text[36..52].copy_from_slice(&hex::<8, 16>(&parent.span.to_be_bytes()));
+    text[53..55].copy_from_slice(&hex::<1, 2>(&[parent.flags]));
     text
 }
 
-fn write_hex(text: &mut [u8], bytes: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+fn hex<const BYTES: usize, const DIGITS: usize>(bytes: &[u8; BYTES]) -> [u8; DIGITS] {
+    const { assert!(DIGITS == 2 * BYTES) };
+    let mut text = [0; DIGITS];
     for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 15)];
+        pair[0] = b"0123456789abcdef"[usize::from(byte >> 4)];
+        pair[1] = b"0123456789abcdef"[usize::from(byte & 15)];
     }
+    text
 }
 
 fn is_request_id(id: &str) -> bool {
@@ -169,20 +179,25 @@ mod tests {
             (0x00f0_67aa_0ba9_02b7, SAMPLED)
         );
         let names = Identity::of(&HeaderMap::new()).below(parent);
-        let written = names.traceparent.unwrap();
-        assert_eq!(written.to_str().unwrap(), text.replace("-ff", "-03"));
+        assert_eq!(
+            names.traceparent().unwrap(),
+            text.replace("-ff", "-03").as_bytes()
+        );
         assert_eq!(Parent::parse("00-4bf9"), None);
     }
 
     #[test]
     fn new_names_are_well_formed_and_belong_together() {
         let identity = Identity::of(&HeaderMap::new());
-        let traceparent = identity.traceparent.clone().unwrap();
+        let traceparent = std::str::from_utf8(identity.traceparent().unwrap()).unwrap();
         assert!(is_request_id(identity.request_id()));
-        assert!(is_traceparent(traceparent.to_str().unwrap()));
-        assert_eq!(
-            traceparent.to_str().unwrap().split('-').nth(1),
-            Some(identity.request_id())
-        );
+        assert!(is_traceparent(traceparent));
+        assert_eq!(traceparent.split('-').nth(1), Some(identity.request_id()));
+        let below = identity.below(Parent {
+            trace: 1,
+            span: 1,
+            flags: 1,
+        });
+        assert_eq!(below.request_id(), identity.request_id());
     }
 }

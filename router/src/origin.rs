@@ -41,6 +41,8 @@ pub struct Origin {
     pub forwarded_for: HeaderValue,
     /// Peer, protocol and host as `Forwarded` has them (RFC 7239).
     pub forwarded: HeaderValue,
+    /// [`Origin::fields`] as HTTP/1.1 writes them.
+    pub lines: Vec<u8>,
 }
 
 impl Origin {
@@ -53,14 +55,33 @@ impl Origin {
         let value = |text: &str| HeaderValue::from_str(text).map_err(|_| "the Host is not one");
         let address = peer.to_string();
         let named = host.map(|host| format!(";host=\"{host}\"")).unwrap_or_default();
-        Ok(Self {
+        let mut origin = Self {
             peer,
             host: host.map(str::to_owned),
             host_value: host.map(value).transpose()?,
             forwarded_proto: HeaderValue::from_static(scheme.name()),
             forwarded_for: value(&address)?,
             forwarded: value(&format!("for={};proto={}{named}", node(&address), scheme.name()))?,
-        })
+            lines: Vec::new(),
+        };
+        let lines = origin
+            .fields()
+            .flat_map(|(name, value)| [name.as_bytes(), b": ", value, b"\r\n"]);
+        origin.lines = lines.collect::<Vec<_>>().concat();
+        Ok(origin)
+    }
+
+    /// What upstreams are told of a client that is no trusted proxy.
+    pub fn fields(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
+        let host = self.host_value.as_ref();
+        [
+            ("x-forwarded-for", Some(&self.forwarded_for)),
+            ("x-forwarded-proto", Some(&self.forwarded_proto)),
+            ("x-forwarded-host", host),
+            ("forwarded", Some(&self.forwarded)),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?.as_bytes())))
     }
 }
 
@@ -90,5 +111,20 @@ pub fn node(address: &str) -> String {
         Ok(IpAddr::V6(address)) => format!("\"[{address}]\""),
         _ if address.bytes().all(plain) => address.to_owned(),
         _ => "unknown".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lines_are_the_fields() {
+        let origin = |host| Origin::new(IpAddr::from([127, 0, 0, 1]), host, Scheme::Http).unwrap();
+        let lines = "x-forwarded-for: 127.0.0.1\r\nx-forwarded-proto: http\r\n\
+                     x-forwarded-host: shop:80\r\nforwarded: for=127.0.0.1;proto=http;host=\"shop:80\"\r\n";
+        assert_eq!(origin(Some("shop:80")).lines, lines.as_bytes());
+        let lines = "x-forwarded-for: 127.0.0.1\r\nx-forwarded-proto: http\r\nforwarded: for=127.0.0.1;proto=http\r\n";
+        assert_eq!(origin(None).lines, lines.as_bytes());
     }
 }

@@ -52,13 +52,22 @@ pub fn read(path: &str) -> Reading<'_> {
         };
     };
     let bytes = inner.as_bytes();
-    if bytes.iter().any(u8::is_ascii_control) {
+    // One look at every byte, which most paths pass; only then is it asked what there is.
+    let is_plain = !bytes
+        .iter()
+        .fold(false, |is_odd, byte| is_odd | may_be_odd(*byte));
+    if !is_plain && bytes.iter().any(u8::is_ascii_control) {
         return Reading::Broken("it contains a control character");
     }
-    let mut oddity = bytes.contains(&b'\\').then_some("backslash");
+    let mut oddity = (!is_plain && bytes.contains(&b'\\')).then_some("backslash");
     let mut pieces = Vec::with_capacity(8);
     // Bytes rather than characters: segments are short, and the search for a character costs more than looking at them.
     for segment in bytes.split(|byte| *byte == b'/') {
+        if is_plain {
+            oddity = oddity.or(is_dots(segment).then_some("dot-segment"));
+            pieces.push(Cow::Borrowed(segment));
+            continue;
+        }
         let piece = match decode(segment) {
             Some(piece) => piece,
             None => return Reading::Broken("its percent-encoding is broken"),
@@ -92,6 +101,11 @@ pub(crate) fn literal(text: &str) -> Result<Vec<u8>, String> {
         Reading::Unusual { because, .. } => Err(format!("is unusual ({because})")),
         Reading::Broken(why) => Err(format!("is broken: {why}")),
     }
+}
+
+/// Whether a byte can make a path unusual or none, but for dots and slashes, which do so by where they stand.
+fn may_be_odd(byte: u8) -> bool {
+    byte.is_ascii_control() | (byte == b'\\') | (byte == b'%') | (byte == b';')
 }
 
 fn odd_once_decoded(decoded: &[u8]) -> Option<&'static str> {

@@ -47,24 +47,29 @@ pub enum Malformed {
 }
 
 /// Takes a head from the front of what has been read, once all of it is there. `seen` is how much of it was there the last
-/// time, so that a head that trickles in is not read from the beginning each time.
+/// time, so that a head that trickles in is not read from the beginning each time; most are there at once.
 pub fn take(buffer: &mut BytesMut, seen: usize, asks_for_head: bool) -> Result<Option<Head>, Malformed> {
-    if !may_be_whole(buffer, seen) {
-        return match buffer.len() > LARGE {
-            true => Err(Malformed::TooLong),
-            false => Ok(None),
-        };
+    if seen > 0 && !may_be_whole(buffer, seen) {
+        return partial(buffer);
     }
     let mut fields = [const { MaybeUninit::uninit() }; MOST_FIELDS];
     let mut parsed = httparse::Response::new(&mut []);
     let status =
         ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, buffer, &mut fields)?;
     let Status::Complete(length) = status else {
-        return Ok(None);
+        return partial(buffer);
     };
     let head = understand(&parsed, asks_for_head)?;
     buffer.advance(length);
     Ok(Some(head))
+}
+
+/// There is more to come, if it may.
+fn partial(buffer: &[u8]) -> Result<Option<Head>, Malformed> {
+    match buffer.len() > LARGE {
+        true => Err(Malformed::TooLong),
+        false => Ok(None),
+    }
 }
 
 /// Whether there is a blank line in what is new.

@@ -15,24 +15,35 @@ use crate::config::{Address, HostPolicy, Settings};
 use crate::identity::Identity;
 use crate::origin::{Origin, node};
 
-/// Hands the fields of an upstream's head to `put`, one by one, names in lower case.
+/// Where the fields of an upstream's head go.
+pub trait Fields {
+    /// One of them, its name in lower case.
+    fn put(&mut self, name: &str, value: &[u8]);
+
+    /// What is said of a client that is no trusted proxy.
+    fn put_origin(&mut self, origin: &Origin) {
+        origin.fields().for_each(|(name, value)| self.put(name, value));
+    }
+}
+
+/// Writes the fields of an upstream's head.
 pub fn outbound(
     head: &RequestHead,
     address: &Address,
     origin: &Origin,
     identity: &Identity,
     settings: &Settings,
-    mut put: impl FnMut(&str, &[u8]),
+    to: &mut impl Fields,
 ) {
     let from = &head.headers;
     let trusted = client::is_trusted(origin.peer, &settings.trusted_proxies);
-    let keeps_parent = identity.traceparent.is_none();
+    let keeps_parent = identity.traceparent().is_none();
     let host = kept_host(origin, settings);
-    put(
+    to.put(
         "host",
         host.map_or(address.authority.as_bytes(), HeaderValue::as_bytes),
     );
-    convert::request_fields(from, &mut put, |name| match name {
+    convert::request_fields(from, &mut |name, value| to.put(name, value), |name| match name {
         "host" | "via" | "x-request-id" | "forwarded" | "x-forwarded-for" | "x-forwarded-host"
         | "x-forwarded-proto" => false,
         "x-real-ip" => trusted,
@@ -41,22 +52,18 @@ pub fn outbound(
         _ => (trusted || !name.starts_with("x-forwarded-")) && !imitates(name),
     });
     if trusted {
-        continue_forwarded(from, origin, &mut put);
+        continue_forwarded(from, origin, &mut |name, value| to.put(name, value));
     } else {
-        put("x-forwarded-for", origin.forwarded_for.as_bytes());
-        put("x-forwarded-proto", origin.forwarded_proto.as_bytes());
-        if let Some(host) = &origin.host_value {
-            put("x-forwarded-host", host.as_bytes());
-        }
-        put("forwarded", origin.forwarded.as_bytes());
+        to.put_origin(origin);
     }
-    put("x-request-id", identity.request_id.as_bytes());
-    if let Some(traceparent) = &identity.traceparent {
-        put("traceparent", traceparent.as_bytes());
+    to.put("x-request-id", identity.request_id_bytes());
+    if let Some(traceparent) = identity.traceparent() {
+        to.put("traceparent", traceparent);
     }
     // The last hop stands last.
-    from.get_all(VIA).for_each(|value| put("via", value.as_bytes()));
-    put(
+    from.get_all(VIA)
+        .for_each(|value| to.put("via", value.as_bytes()));
+    to.put(
         "via",
         match head.version {
             http02::Version::HTTP_10 => b"1.0 banyan",
@@ -65,7 +72,7 @@ pub fn outbound(
         },
     );
     if says(from, TE, "trailers") {
-        put("te", b"trailers");
+        to.put("te", b"trailers");
     }
 }
 

@@ -4,6 +4,7 @@
 //! understood yet; [`super::send`] writes to it, [`super::head`] and [`super::incoming`] make sense of what comes back.
 //! Nobody waits on an idle link: whether the other side has hung up meanwhile is asked when it is taken.
 
+use std::cell::Cell;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::pin;
@@ -21,6 +22,12 @@ use crate::config::Address;
 pub const SMALL: usize = 4 * 1024;
 /// How much of a long body is read at a time; also the longest head of an answer.
 pub const LARGE: usize = 64 * 1024;
+
+thread_local! {
+    /// The buffer that was read into last: what fits into the processor's nearest cache is read into again, by one link after the other,
+    /// and a link that waits or rests holds none.
+    static SPARE: Cell<BytesMut> = Cell::default();
+}
 
 /// A connection on which requests can be sent, one at a time.
 #[derive(Debug)]
@@ -64,6 +71,9 @@ impl Link {
 
     /// Reads what is there; 0 is the end. `room` is how much is expected.
     pub fn poll_fill(&mut self, context: &mut Context<'_>, room: usize) -> Poll<io::Result<usize>> {
+        if self.buffer.capacity() == 0 {
+            self.buffer = SPARE.try_with(Cell::take).unwrap_or_default();
+        }
         // Pieces hold on to the buffer that they were cut from, so it is used up before there is a new one.
         if self.buffer.capacity() - self.buffer.len() < SMALL {
             let room = if self.is_grown { LARGE } else { room };
@@ -71,10 +81,20 @@ impl Link {
             self.is_grown |= room > SMALL;
         }
         let polled = pin!(self.stream.read_buf(&mut self.buffer)).poll(context);
-        if let Poll::Ready(Ok(1..)) = &polled {
-            self.has_heard = true;
+        match &polled {
+            Poll::Ready(Ok(1..)) => self.has_heard = true,
+            Poll::Pending => self.lend(),
+            Poll::Ready(_) => {}
         }
         polled
+    }
+
+    /// Leaves a buffer without a byte in it to whichever link reads next.
+    fn lend(&mut self) {
+        if self.buffer.is_empty() && self.buffer.capacity() > 0 && !self.is_grown {
+            // When the thread ends there may be no spare any more, and no need of one.
+            let _ = SPARE.try_with(|spare| spare.set(std::mem::take(&mut self.buffer)));
+        }
     }
 
     /// Makes it ready to be idle, and tells whether it can be: what the last answer left behind belongs to nobody.
@@ -84,6 +104,7 @@ impl Link {
             self.is_grown = false;
         }
         self.has_heard = false;
+        self.lend();
         self.buffer.is_empty()
     }
 
@@ -101,5 +122,62 @@ impl Link {
         let mut byte = [MaybeUninit::uninit()];
         let peeked = SockRef::from(&self.stream).peek(&mut byte);
         matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use bytes::Buf;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn pair(listener: &TcpListener) -> (Box<Link>, TcpStream) {
+        let port = listener.local_addr().unwrap().port();
+        let address = Address {
+            host: "127.0.0.1".to_owned(),
+            port,
+            authority: format!("127.0.0.1:{port}"),
+        };
+        let link = Link::open(&address, Duration::from_secs(5)).await.unwrap();
+        (link, listener.accept().await.unwrap().0)
+    }
+
+    async fn heard(link: &mut Link, from: &mut TcpStream, text: &[u8]) -> *const u8 {
+        // Nothing is there yet.
+        assert!(
+            link.poll_fill(&mut Context::from_waker(Waker::noop()), SMALL)
+                .is_pending()
+        );
+        assert_eq!(link.buffer.capacity(), 0, "a link that waits holds a buffer");
+        from.write_all(text).await.unwrap();
+        while link.buffer.len() < text.len() {
+            assert!(poll_fn(|context| link.poll_fill(context, SMALL)).await.unwrap() > 0);
+        }
+        assert_eq!(link.buffer, text);
+        link.buffer.as_ptr()
+    }
+
+    #[tokio::test]
+    async fn links_read_into_one_buffer_by_turns_and_each_its_own_bytes() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let (mut one, mut to_one) = pair(&listener).await;
+        let (mut other, mut to_other) = pair(&listener).await;
+        let first = heard(&mut one, &mut to_one, b"one").await;
+        // While that is not taken, the other has a buffer of its own.
+        let second = heard(&mut other, &mut to_other, b"other").await;
+        assert_ne!(first, second);
+        assert!(!one.rest(), "it has something that belongs to nobody");
+        // A piece that somebody keeps stays what it is, whoever reads next.
+        let kept = other.buffer.split_to(5).freeze();
+        assert!(other.rest());
+        assert_eq!(other.buffer.capacity(), 0);
+        one.buffer.advance(3);
+        assert!(one.rest());
+        heard(&mut other, &mut to_other, b"again").await;
+        assert_eq!((&kept[..], &other.buffer[..]), (&b"other"[..], &b"again"[..]));
     }
 }

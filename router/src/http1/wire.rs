@@ -6,6 +6,7 @@
 
 use std::future::Future;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -13,7 +14,7 @@ use std::task::{Context, Poll, ready};
 use actix_http::error::PayloadError;
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
 use super::Shared;
 use super::request::{self, Follows, Parsed};
@@ -108,19 +109,23 @@ impl Wire {
         let Some(carrier) = self.carrier.as_mut().filter(|_| !self.connection.is_ending()) else {
             return Poll::Ready(Ok(0));
         };
-        if carrier.poll_read_ready(context)?.is_pending() {
-            return self.rest();
-        }
-        if self.input.capacity() - self.input.len() < SMALL {
-            let room = match self.body {
-                Body::Length(left) | Body::Chunks(Chunks::Data(left)) => left,
-                Body::Done | Body::Chunks(_) => 0,
-            };
-            let room = usize::try_from(room).unwrap_or(LARGE).clamp(SMALL, LARGE);
-            self.input.reserve(room);
-        }
         let before = self.input.len();
-        let Poll::Ready(count) = pin!(carrier.read_buf(&mut self.input)).poll(context)? else {
+        let polled = if self.input.is_empty() && self.body == Body::Done {
+            poll_head(carrier, &mut self.input, context)?
+        } else if carrier.poll_read_ready(context)?.is_pending() {
+            Poll::Pending
+        } else {
+            if self.input.capacity() - before < SMALL {
+                let room = match self.body {
+                    Body::Length(left) | Body::Chunks(Chunks::Data(left)) => left,
+                    Body::Done | Body::Chunks(_) => 0,
+                };
+                let room = usize::try_from(room).unwrap_or(LARGE).clamp(SMALL, LARGE);
+                self.input.reserve(room);
+            }
+            pin!(carrier.read_buf(&mut self.input)).poll(context)?
+        };
+        let Poll::Ready(count) = polled else {
             return self.rest();
         };
         if count > 0 {
@@ -253,6 +258,20 @@ impl Wire {
             },
         }
     }
+}
+
+/// Reads the beginning of a head into a buffer of its length. Nearly always it is the whole, and its fields keep the buffer for as long
+/// as the exchange goes on.
+fn poll_head(
+    carrier: &mut Carrier,
+    input: &mut BytesMut,
+    context: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    let mut room = [const { MaybeUninit::uninit() }; SMALL];
+    let mut read = ReadBuf::uninit(&mut room);
+    ready!(Pin::new(carrier).poll_read(context, &mut read))?;
+    *input = BytesMut::from(read.filled());
+    Poll::Ready(Ok(input.len()))
 }
 
 impl WireBody {

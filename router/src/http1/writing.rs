@@ -3,6 +3,7 @@
 //! For [`super`] and [`crate::upgrade`]. Small pieces are put together with the head and go out in one call, large ones are
 //! written from where they are. While there is nothing to write, the client is listened to.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
@@ -12,7 +13,7 @@ use std::time::SystemTime;
 
 use actix_http::body::{BodySize, MessageBody};
 use actix_http::{ConnectionType, Response};
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes};
 use http02::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
 use http02::{StatusCode, Version};
 use tokio::io::{AsyncReadExt, AsyncWrite};
@@ -39,9 +40,16 @@ pub struct Client {
 /// What is to be written.
 struct Output {
     /// The head, and small pieces.
-    text: BytesMut,
+    text: Vec<u8>,
+    /// How much of that has been written.
+    written: usize,
     /// A large piece behind it.
     piece: Bytes,
+}
+
+thread_local! {
+    /// Where the last answer was put together, for the next: most are written in one call, one after the other.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 impl Client {
@@ -67,10 +75,7 @@ pub async fn answer(wire: &Shared, response: Response<AnswerBody>, client: Clien
     // What of a request nobody has read stands between its answer and the next request.
     let is_read = wire.borrow_mut().is_read(Rc::strong_count(wire) > 1);
     let keeps = client.keeps && !is_close && is_read && !wire.borrow().connection().is_parting();
-    let mut output = Output {
-        text: BytesMut::with_capacity(1024 + SMALL_PIECE),
-        piece: Bytes::new(),
-    };
+    let mut output = Output::open();
     write_head(&response, body.size(), client.version, keeps, &mut output.text);
     drop(response);
     let mut body = pin!(body);
@@ -92,8 +97,19 @@ pub async fn answer(wire: &Shared, response: Response<AnswerBody>, client: Clien
 }
 
 impl Output {
+    fn open() -> Self {
+        let mut text = SPARE.try_with(Cell::take).unwrap_or_default();
+        text.clear();
+        text.reserve(1024 + SMALL_PIECE);
+        Self {
+            text,
+            written: 0,
+            piece: Bytes::new(),
+        }
+    }
+
     fn is_empty(&self) -> bool {
-        self.text.is_empty() && self.piece.is_empty()
+        self.written == self.text.len() && self.piece.is_empty()
     }
 
     /// Takes pieces while there is room. Whether the body has no more for now; `ended` tells how it ended.
@@ -103,6 +119,10 @@ impl Output {
         mut body: Pin<&mut AnswerBody>,
         ended: &mut Option<io::Result<()>>,
     ) -> bool {
+        if self.is_empty() {
+            self.text.clear();
+            self.written = 0;
+        }
         while self.piece.is_empty() && self.text.len() < ENOUGH {
             match body.as_mut().poll_next(context) {
                 Poll::Ready(Some(Ok(piece))) if piece.len() <= SMALL_PIECE => {
@@ -127,24 +147,34 @@ impl Output {
         wire.connection().check()?;
         wire.connection().park(context);
         let carrier = Pin::new(wire.carrier()?);
+        let text = &self.text[self.written..];
         let written = match self.piece.is_empty() {
-            true => ready!(carrier.poll_write(context, &self.text))?,
+            true => ready!(carrier.poll_write(context, text))?,
             false => {
-                let slices = [&self.text[..], &self.piece[..]].map(IoSlice::new);
+                let slices = [text, &self.piece[..]].map(IoSlice::new);
                 ready!(carrier.poll_write_vectored(context, &slices))?
             }
         };
         if written == 0 {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
-        let of_text = written.min(self.text.len());
-        self.text.advance(of_text);
+        let of_text = written.min(text.len());
+        self.written += of_text;
         self.piece.advance(written - of_text);
         wire.connection().wrote();
         match self.is_empty() {
             // What is encrypted may still wait to be sent.
             true => Pin::new(wire.carrier()?).poll_flush(context),
             false => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        if self.text.capacity() <= 2 * ENOUGH {
+            // When the thread ends there may be no spare any more, and no need of one.
+            let _ = SPARE.try_with(|spare| spare.set(std::mem::take(&mut self.text)));
         }
     }
 }
@@ -163,10 +193,8 @@ pub async fn refuse(wire: &Shared, refusal: Refusal) -> io::Result<()> {
 }
 
 async fn write_all(wire: &Shared, text: &[u8]) -> io::Result<()> {
-    let mut output = Output {
-        text: text.into(),
-        piece: Bytes::new(),
-    };
+    let mut output = Output::open();
+    output.text.extend_from_slice(text);
     while !output.is_empty() {
         poll_fn(|context| output.poll_write(context, &mut wire.borrow_mut())).await?;
     }
@@ -197,7 +225,7 @@ pub async fn hang_up(wire: &Shared) -> io::Result<()> {
     .await
 }
 
-fn write_head(response: &Response<()>, size: BodySize, version: Version, keeps: bool, text: &mut BytesMut) {
+fn write_head(response: &Response<()>, size: BodySize, version: Version, keeps: bool, text: &mut Vec<u8>) {
     let (status, head) = (response.status(), response.head());
     let is_http11 = version == Version::HTTP_11;
     text.put_slice(if is_http11 { b"HTTP/1.1 " } else { b"HTTP/1.0 " });

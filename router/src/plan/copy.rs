@@ -12,7 +12,7 @@ use super::{OUR_FIELDS, Plan};
 use crate::config::Mode;
 use crate::form;
 use crate::forward::convert;
-use crate::forward::headers::{kept_host, outbound};
+use crate::forward::headers::{Fields, kept_host, outbound};
 use crate::shadow::{Asked, Draft, packed};
 use crate::table::is_safe;
 
@@ -44,7 +44,7 @@ impl Plan {
             &self.origin,
             &self.identity,
             self.settings(),
-            |name, value| packed::put(&mut text, name, value),
+            &mut Packed(&mut text),
         );
         Some(Draft {
             route,
@@ -57,5 +57,14 @@ impl Plan {
             },
             snapshot: Arc::clone(&self.snapshot),
         })
+    }
+}
+
+/// Fields as the shadow takes them.
+struct Packed<'t>(&'t mut BytesMut);
+
+impl Fields for Packed<'_> {
+    fn put(&mut self, name: &str, value: &[u8]) {
+        packed::put(self.0, name, value);
     }
 }
