@@ -38,6 +38,9 @@ pub struct Link {
     /// Wakes the task.
     pub(crate) wake: Notify,
     pub(crate) may_wait: Semaphore,
+    /// Held by a repair from its question to its write, and by the feed for a page's write. What is asked is thrown away if the cursor has
+    /// moved meanwhile, and beside writers that never rest a feed of small pages would always be the quicker one.
+    pub(crate) turn: tokio::sync::Mutex<()>,
     /// What followers have said since it was last kept.
     acknowledged: Mutex<HashMap<String, String>>,
     /// When the question was asked whose answer brought this side to the end of the feed that it follows; everything that the holder had
@@ -72,6 +75,7 @@ impl Link {
             standing: gate.standing.clone(),
             wake: Notify::new(),
             may_wait: Semaphore::new(MAY_WAIT),
+            turn: tokio::sync::Mutex::default(),
             acknowledged: Mutex::default(),
             as_of: watch::Sender::default(),
             at_end: Mutex::default(),

@@ -305,14 +305,15 @@ async fn a_collector_that_hangs_or_is_gone_changes_neither_answers_nor_memory() 
     let queue = 1000;
     let text = config("", monolith.address, service.address, &routes())
         + &format!(
-            "[telemetry]\notlp = \"http://{}\"\nbatch_delay = \"10ms\"\ntimeout = \"1s\"\nqueue = {queue}\n",
+            "[telemetry]\notlp = \"http://{}\"\nbatch_delay = \"10ms\"\ntimeout = \"5s\"\nqueue = {queue}\n",
             hanging.address
         );
     let router = Router::start(&text);
     let mut client = router.connect().await;
     ask(&mut client, 500).await;
     let before = router.memory("VmRSS");
-    // The paths are long, so that what waits would be seen.
+    // The paths are long, so that what waits would be seen. Each batch that is given up makes room for another one, so they are given up
+    // slowly, or on a slow machine nothing would be dropped.
     let path = format!("/read/{}", "7".repeat(20_000));
     for _ in 0..2_000 {
         let answer = client.get(&path).await;

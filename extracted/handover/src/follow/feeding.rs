@@ -130,6 +130,7 @@ impl Worker {
                 apply::changes(conn, &*store, &changes)
             })
         };
+        let _turn = self.link.turn.lock().await;
         let done = self.link.db.write(work).await?;
         if done {
             self.link.publish(Some(&published));

@@ -13,6 +13,8 @@ pub(crate) async fn repair(link: &Arc<Link>, command: Repair) -> Result<Pen, Err
     feed::table(&*link.store, &command.table)?;
     let mut after = command.after.clone();
     loop {
+        // One page of the feed between two chunks, and not in the middle of one.
+        let _turn = link.turn.lock().await;
         let (pen, before) = link.both().await?;
         let Some(before) = before.filter(|follow| follow.phase == Phase::Following) else {
             return Err(Error::lost(&pen, "a repair of a side that follows"));
@@ -32,7 +34,7 @@ pub(crate) async fn repair(link: &Arc<Link>, command: Repair) -> Result<Pen, Err
                 apply::replace(conn, &*store, table, range, &chunk.rows)
             })
         };
-        // The feed went on meanwhile: what was asked is thrown away and asked again.
+        // The cursor has moved all the same (a copy of the process, say): what was asked is thrown away and asked again.
         if !link.db.write(work).await? {
             continue;
         }
