@@ -14,13 +14,21 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 #[derive(Debug, Clone)]
 pub struct Identity {
     /// The client's request id, if it has a good one.
-    given: Option<String>,
+    given: Option<Box<str>>,
     /// Ours.
     made: [u8; 32],
-    /// The new `traceparent`; absent if the client's is passed on.
-    traceparent: Option<[u8; 55]>,
-    /// The trace is one that the client has begun, so its `tracestate` belongs to it.
-    pub is_continued: bool,
+    trace: Trace,
+}
+
+/// Whose trace it is, and the `traceparent` that upstreams are sent instead of the client's.
+#[derive(Debug, Clone)]
+enum Trace {
+    /// The client's, passed on as it came.
+    Theirs,
+    /// The client's, with a span of ours between.
+    Continued([u8; 55]),
+    /// One that begins here.
+    Ours([u8; 55]),
 }
 
 /// What a `traceparent` says (W3C Trace Context, section 3.2).
@@ -63,17 +71,23 @@ impl Identity {
             flags: 0,
         };
         Self {
-            given: given.map(str::to_owned),
+            given: given.map(Box::from),
             made: hex(&new.trace.to_be_bytes()),
-            traceparent: (!is_traced).then(|| traceparent(new)),
-            is_continued: is_traced,
+            trace: match is_traced {
+                true => Trace::Theirs,
+                false => Trace::Ours(traceparent(new)),
+            },
         }
     }
 
     /// The same names, but the upstream's spans stand below this one.
     pub fn below(&self, parent: Parent) -> Self {
+        let made = traceparent(parent);
         Self {
-            traceparent: Some(traceparent(parent)),
+            trace: match self.is_continued() {
+                true => Trace::Continued(made),
+                false => Trace::Ours(made),
+            },
             ..self.clone()
         }
     }
@@ -98,7 +112,15 @@ impl Identity {
 
     /// The new `traceparent`; absent if the client's is passed on.
     pub fn traceparent(&self) -> Option<&[u8]> {
-        self.traceparent.as_ref().map(<[u8; 55]>::as_slice)
+        match &self.trace {
+            Trace::Theirs => None,
+            Trace::Continued(made) | Trace::Ours(made) => Some(made),
+        }
+    }
+
+    /// The trace is one that the client has begun, so its `tracestate` belongs to it.
+    pub fn is_continued(&self) -> bool {
+        !matches!(self.trace, Trace::Ours(_))
     }
 }
 

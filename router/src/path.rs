@@ -63,12 +63,11 @@ pub fn read(path: &str) -> Reading<'_> {
     let mut pieces = Vec::with_capacity(8);
     // Bytes rather than characters: segments are short, and the search for a character costs more than looking at them.
     for segment in bytes.split(|byte| *byte == b'/') {
-        if is_plain {
-            oddity = oddity.or(is_dots(segment).then_some("dot-segment"));
-            pieces.push(Cow::Borrowed(segment));
-            continue;
-        }
-        let piece = match decode(segment) {
+        let piece = match is_plain {
+            true => Some(Cow::Borrowed(segment)),
+            false => decode(segment),
+        };
+        let piece = match piece {
             Some(piece) => piece,
             None => return Reading::Broken("its percent-encoding is broken"),
         };

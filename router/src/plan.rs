@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use actix_http::header::HeaderMap;
 use actix_http::{ConnectionType, Request, RequestHead, Response};
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 use http02::header::{HOST, HeaderName, HeaderValue};
 use http02::{Method, Version};
 
@@ -22,7 +22,7 @@ use crate::config::{Address, Mode, Owner, Settings, Upstream};
 use crate::form;
 use crate::forward::Caution;
 use crate::forward::body::RequestBody;
-use crate::forward::headers::{Fields, outbound};
+use crate::forward::headers::{Fields, Lines, outbound};
 use crate::forward::send::Outbound;
 use crate::identity::Identity;
 use crate::origin::{Origin, Scheme};
@@ -300,8 +300,9 @@ impl Plan {
             self.settings(),
             &mut Lines(&mut text),
         );
-        hop.iter()
-            .for_each(|(name, value)| Lines(&mut text).put(name, value.as_bytes()));
+        for (name, value) in hop {
+            Lines(&mut text).put(name, value.as_bytes());
+        }
         text.extend_from_slice(b"\r\n");
         Outbound {
             head: text,
@@ -325,22 +326,6 @@ impl Plan {
         let is_write = !is_safe(self.client.method.as_str()) && answer.status().is_success();
         let cookie = (is_write && module.service.is_some()).then(|| position.cookie(&module.name))?;
         HeaderValue::from_str(&cookie).ok()
-    }
-}
-
-/// Fields as HTTP/1.1 writes them.
-struct Lines<'t>(&'t mut BytesMut);
-
-impl Fields for Lines<'_> {
-    fn put(&mut self, name: &str, value: &[u8]) {
-        self.0.reserve(name.len() + value.len() + 4);
-        for part in [name.as_bytes(), b": ", value, b"\r\n"] {
-            self.0.put_slice(part);
-        }
-    }
-
-    fn put_origin(&mut self, origin: &Origin) {
-        self.0.extend_from_slice(&origin.lines);
     }
 }
 

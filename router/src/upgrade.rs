@@ -21,7 +21,7 @@ use crate::exchange::{SERVED_BY, SERVED_WHY, answer as answer_of, explain, fail,
 use crate::forward::answer::AnswerBody;
 use crate::forward::ask::{Answer, Asking};
 use crate::forward::body::RequestBody;
-use crate::forward::headers::says;
+use crate::forward::headers::{Fields, Lines, says};
 use crate::forward::link::Link;
 use crate::forward::pool::Flight;
 use crate::forward::{Caution, Failure};
@@ -160,9 +160,7 @@ fn switching_head(plan: &Plan, mut answer: Response<()>) -> BytesMut {
         &b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n"[..],
     );
     for (name, value) in answer.headers() {
-        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-            head.put_slice(part);
-        }
+        Lines(&mut head).put(name.as_str(), value.as_bytes());
     }
     head.put_slice(b"\r\n");
     head

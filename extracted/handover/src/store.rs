@@ -31,7 +31,7 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// Makes these rows what they are here, whether they were there or not. At most 1,000 rows, each key once.
     fn put(&self, conn: &mut Conn, table: &Table, rows: &[Row]) -> Result<(), Error>;
 
-    /// Adds rows whose keys are not there, as [`Store::put`] does, and may do so in a faster way: it may end with a unique violation where
+    /// Adds rows whose keys are not there, at most 1,000, as [`Store::put`] does, and may do so in a faster way: it may end with a unique violation where
     /// `put` would find room for them. Then the caller takes it back and puts them.
     fn add(&self, conn: &mut Conn, table: &Table, rows: &[Row]) -> Result<(), Error> {
         self.put(conn, table, rows)

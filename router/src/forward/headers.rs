@@ -6,6 +6,7 @@
 
 use actix_http::RequestHead;
 use actix_http::header::HeaderMap as ActixHeaders;
+use bytes::{BufMut, BytesMut};
 use http::header::HeaderValue;
 use http02::header::{HeaderName, TE, VIA};
 
@@ -23,6 +24,22 @@ pub trait Fields {
     /// What is said of a client that is no trusted proxy.
     fn put_origin(&mut self, origin: &Origin) {
         origin.fields().for_each(|(name, value)| self.put(name, value));
+    }
+}
+
+/// Fields as HTTP/1.1 writes them.
+pub struct Lines<'t>(pub &'t mut BytesMut);
+
+impl Fields for Lines<'_> {
+    fn put(&mut self, name: &str, value: &[u8]) {
+        self.0.reserve(name.len() + value.len() + 4);
+        for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+            self.0.put_slice(part);
+        }
+    }
+
+    fn put_origin(&mut self, origin: &Origin) {
+        self.0.extend_from_slice(&origin.lines);
     }
 }
 
@@ -48,7 +65,7 @@ pub fn outbound(
         | "x-forwarded-proto" => false,
         "x-real-ip" => trusted,
         "traceparent" => keeps_parent,
-        "tracestate" => identity.is_continued,
+        "tracestate" => identity.is_continued(),
         _ => (trusted || !name.starts_with("x-forwarded-")) && !imitates(name),
     });
     if trusted {

@@ -59,7 +59,7 @@ impl Start<'_> {
     fn begin(self, names: &mut Identity, request: &Request, scheme: Scheme) -> Option<Trace> {
         let head = request.head();
         let said = names.parent(&head.headers)?;
-        let is_caller = names.is_continued;
+        let is_caller = names.is_continued();
         let is_sampled = match is_caller {
             true => said.flags & SAMPLED != 0,
             false => is_drawn(said.trace, self.sample),

@@ -127,9 +127,6 @@ const PLAIN: Plain = Plain {
 /// The columns that the database numbers.
 const NUMBERED: &[(&str, &str)] = &[("categories", "id"), ("products", "id"), ("price_history", "id")];
 
-/// Rows in one INSERT: SQLite takes 32,766 parameters in a statement.
-const ROWS_PER_INSERT: usize = 1_000;
-
 /// The service's rows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rows;

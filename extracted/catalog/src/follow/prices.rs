@@ -51,6 +51,9 @@ const COLUMNS: (
     price_history::effective_from,
 );
 
+/// Rows in one INSERT, for a history may be long: SQLite takes 32,766 parameters in a statement.
+const ROWS_PER_INSERT: usize = 1_000;
+
 /// The entries of some products as they are here, by number.
 type Histories = BTreeMap<i64, Vec<Entry>>;
 
@@ -288,7 +291,7 @@ struct Numbered<'e> {
 /// Adds entries, each with its number within its product.
 fn insert(conn: &mut Conn, numbered: &[(i64, &Entry)]) -> Result<(), Error> {
     let rows: Vec<Numbered<'_>> = numbered.iter().map(|(seq, entry)| entry.numbered(*seq)).collect();
-    for rows in rows.chunks(super::ROWS_PER_INSERT) {
+    for rows in rows.chunks(ROWS_PER_INSERT) {
         match conn {
             Conn::Postgres(conn) => diesel::copy_from(price_history::table)
                 .from_insertable(rows)

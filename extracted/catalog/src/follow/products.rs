@@ -114,15 +114,15 @@ pub(super) fn put(conn: &mut Conn, rows: &[Row]) -> Result<(), Error> {
 pub(super) fn add(conn: &mut Conn, rows: &[Row]) -> Result<(), Error> {
     let incoming: Vec<Incoming<'_>> = rows.iter().map(Incoming::read).collect::<Result<_, _>>()?;
     let added: Vec<Added<'_>> = incoming.iter().map(Incoming::added).collect::<Result<_, _>>()?;
-    for rows in added.chunks(super::ROWS_PER_INSERT) {
-        match conn {
-            // No JSON is made and taken apart, and nothing is looked for that might be in the way.
-            Conn::Postgres(conn) => diesel::copy_from(products::table)
-                .from_insertable(rows)
-                .execute(conn)?,
-            Conn::Sqlite(conn) => diesel::insert_into(products::table).values(rows).execute(conn)?,
-        };
-    }
+    match conn {
+        // No JSON is made and taken apart, and nothing is looked for that might be in the way.
+        Conn::Postgres(conn) => diesel::copy_from(products::table)
+            .from_insertable(&added)
+            .execute(conn)?,
+        Conn::Sqlite(conn) => diesel::insert_into(products::table)
+            .values(&added)
+            .execute(conn)?,
+    };
     prices::begin(conn, &provisional(&incoming)?)?;
     let found = incoming.iter().filter(|product| product.deleted_at.is_none());
     Ok(search::add(conn, &index_entries(found)?)?)
