@@ -128,7 +128,7 @@ pub(crate) async fn ask(worker: &Worker, plan: &mut Plan, question: Question<'_>
 /// What is wrong with an outcome, if the service is to blame.
 fn fault(outcome: &Outcome) -> Option<&'static str> {
     match outcome {
-        Ok(answer) if answer.response.status().is_server_error() => Some("server-error"),
+        Ok(answer) if answer.status.is_server_error() => Some("server-error"),
         Ok(_) => None,
         Err(problem) => problem.kind.upstreams_fault(),
     }
@@ -206,7 +206,7 @@ pub(crate) fn end(plan: &Plan, outcome: &Result<Answer, Failure>) {
 fn note(worker: &Worker, plan: &Plan, outcome: &Result<Answer, Failure>, took: Duration) {
     end(plan, outcome);
     let status = match outcome {
-        Ok(answer) => Some(answer.response.status().as_u16()),
+        Ok(answer) => Some(answer.status.as_u16()),
         Err(Failure::ClientGone | Failure::BodyTooLong(_)) => return,
         Err(_) => None,
     };

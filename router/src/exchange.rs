@@ -8,18 +8,18 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix_http::body::BodySize;
-use actix_http::{ConnectionType, Payload, Request, RequestHead, Response};
-use http02::header::{
-    CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE, TRANSFER_ENCODING,
-};
+use actix_http::{Payload, Request, RequestHead};
+use http02::StatusCode;
+use http02::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE};
 
 use crate::attempt::{self, Question};
 use crate::clock::Clock;
 use crate::config::Upstream;
 use crate::forward::Failure;
-use crate::forward::answer::AnswerBody;
+use crate::forward::answer::{AnswerBody, Reply};
 use crate::forward::ask::Answer;
 use crate::forward::body::{ClientBody, RequestBody};
+use crate::forward::fields::AnswerFields;
 use crate::forward::incoming::Framing;
 use crate::forward::link::ConnectError;
 use crate::plan::{Plan, Refused, caution};
@@ -35,11 +35,7 @@ pub(crate) const SERVED_WHY: HeaderName = HeaderName::from_static("x-served-why"
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Serves a request. `connection` is the one that it came on, unless that is shared with others at the same time.
-pub async fn serve(
-    worker: &Rc<Worker>,
-    mut request: Request,
-    connection: Option<&Rc<Connection>>,
-) -> Response<AnswerBody> {
+pub async fn serve(worker: &Rc<Worker>, mut request: Request, connection: Option<&Rc<Connection>>) -> Reply {
     let turn = connection.map(Connection::begin);
     let mut plan = match worker.plan(&request, connection) {
         Ok(plan) => plan,
@@ -120,20 +116,15 @@ fn answer_and_capture(
     outcome: Outcome,
     turn: Option<Turn>,
     draft: Box<Draft>,
-) -> Response<AnswerBody> {
+) -> Reply {
     let Ok(answered) = &outcome else {
         worker.drop_copy(&plan.snapshot, draft.route, Reason::NoAnswer);
         return answer(plan, outcome, turn);
     };
-    let announced = match answered.framing {
-        Framing::Length(length) => Some(length),
-        Framing::Chunked | Framing::Close => None,
-    };
-    let capture = Capture::begin(worker, draft, answered.response.head(), announced);
-    answer(plan, outcome, turn).map_body(|_, mut body| {
-        body.capture(capture);
-        body
-    })
+    let capture = Capture::begin(worker, draft, answered);
+    let mut reply = answer(plan, outcome, turn);
+    reply.body.capture(capture);
+    reply
 }
 
 /// What the upstream is sent as a body: as much as the head announces.
@@ -180,13 +171,18 @@ pub(crate) fn explain(upstream: &str, failure: &Failure) -> Problem {
 }
 
 /// The answer to a request that was forwarded, or was tried to be.
-pub(crate) fn answer(plan: &Plan, outcome: Outcome, turn: Option<Turn>) -> Response<AnswerBody> {
+pub(crate) fn answer(plan: &Plan, outcome: Outcome, turn: Option<Turn>) -> Reply {
     let answer = match outcome {
         Ok(answer) => answer,
         Err(problem) => return fail(plan, &precise(problem, turn.as_ref()), turn),
     };
-    let mut response = answer.response;
-    let status = response.status();
+    let Answer {
+        status,
+        mut fields,
+        length,
+        framing,
+        body,
+    } = answer;
     if status.is_informational() {
         let detail = format!(
             "the upstream `{}` sent an answer that cannot be passed on",
@@ -194,18 +190,21 @@ pub(crate) fn answer(plan: &Plan, outcome: Outcome, turn: Option<Turn>) -> Respo
         );
         return fail(plan, &Problem::new(Kind::BadGateway, detail), turn);
     }
-    let cookie = plan.heed(&response);
-    let framing = match answer.framing {
+    let cookie = plan.heed(status, &fields);
+    let declared = length.map_or(BodySize::None, BodySize::Sized);
+    let framing = match framing {
         Framing::Length(length) => Framing::Length(length),
         _ if plan.client.is_http10 => Framing::Close,
         _ => Framing::Chunked,
     };
     let body = match framing {
         // What GET would have is said in answer to HEAD, too.
-        _ if plan.client.is_head() => AnswerBody::nothing(declared(&response), turn),
-        _ if matches!(status.as_u16(), 204 | 304) => AnswerBody::nothing(BodySize::None, turn),
+        _ if plan.client.is_head() || status == StatusCode::NOT_MODIFIED => {
+            AnswerBody::nothing(declared, turn)
+        }
+        _ if status == StatusCode::NO_CONTENT => AnswerBody::nothing(BodySize::None, turn),
         Framing::Length(0) => AnswerBody::nothing(BodySize::Sized(0), turn),
-        framing => AnswerBody::streamed(answer.body, framing, turn),
+        framing => AnswerBody::streamed(body, framing, turn),
     };
     let body = match &plan.trace {
         None => body,
@@ -214,32 +213,17 @@ pub(crate) fn answer(plan: &Plan, outcome: Outcome, turn: Option<Turn>) -> Respo
             body.traced(Rc::clone(trace))
         }
     };
-    let framing = body.framing();
-    let head = response.head_mut();
-    if status.canonical_reason().is_none() {
-        head.reason = Some("");
-    }
-    if plan.client.must_close || framing == Some(Framing::Close) {
-        head.set_connection_type(ConnectionType::Close);
-    }
-    let headers = head.headers_mut();
-    headers.insert(SERVED_BY, plan.served_by());
-    headers.insert(SERVED_WHY, plan.why.clone());
+    fields.insert(&SERVED_BY, &plan.served_by());
+    fields.insert(&SERVED_WHY, &plan.why);
     if let Some(cookie) = cookie {
-        headers.append(SET_COOKIE, cookie);
+        fields.append(&SET_COOKIE, &cookie);
     }
-    if framing == Some(Framing::Chunked) {
-        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    Reply {
+        status,
+        fields,
+        closes: plan.client.must_close || body.framing() == Some(Framing::Close),
+        body,
     }
-    // Either the length is known, or the body brings its own framing.
-    head.no_chunking(true);
-    response.set_body(body)
-}
-
-fn declared(response: &Response<()>) -> BodySize {
-    let length = response.headers().get(CONTENT_LENGTH);
-    let length = length.and_then(|value| value.to_str().ok()?.parse().ok());
-    length.map_or(BodySize::None, BodySize::Sized)
 }
 
 /// A body that ended before its end may have been cut off by ourselves, for a reason that we know.
@@ -254,25 +238,23 @@ fn precise(problem: Problem, turn: Option<&Turn>) -> Problem {
 }
 
 /// The answer to a request that cannot be forwarded.
-pub(crate) fn refuse(refused: &Refused, turn: Option<Turn>) -> Response<AnswerBody> {
+pub(crate) fn refuse(refused: &Refused, turn: Option<Turn>) -> Reply {
     let why = HeaderValue::from_str(&refused.why).unwrap_or(HeaderValue::from_static("refused"));
     if let Some(trace) = &refused.trace {
         trace.answered(refused.problem.kind.status().as_u16(), &why, None);
     }
-    let mut response = tell(&refused.problem, why, refused.identity.request_id(), turn);
+    let mut reply = tell(&refused.problem, &why, refused.identity.request_id(), turn);
     let is_understood = matches!(
         refused.problem.kind,
         Kind::AmbiguousPath | Kind::ReservedPath | Kind::TooManyRequests
     );
-    if !is_understood {
-        // What comes behind a request that was not understood may not be what it seems.
-        response.head_mut().set_connection_type(ConnectionType::Close);
-    }
-    response
+    // What comes behind a request that was not understood may not be what it seems.
+    reply.closes = !is_understood;
+    reply
 }
 
 /// The answer when the upstream's did not come.
-pub(crate) fn fail(plan: &Plan, problem: &Problem, turn: Option<Turn>) -> Response<AnswerBody> {
+pub(crate) fn fail(plan: &Plan, problem: &Problem, turn: Option<Turn>) -> Reply {
     let error = match problem.kind {
         Kind::GatewayTimeout => "timeout",
         Kind::BadRequest => "bad-request",
@@ -285,22 +267,25 @@ pub(crate) fn fail(plan: &Plan, problem: &Problem, turn: Option<Turn>) -> Respon
     if let Some(trace) = &plan.trace {
         trace.answered(problem.kind.status().as_u16(), &why, Some(plan));
     }
-    tell(problem, why, plan.identity.request_id(), turn)
+    tell(problem, &why, plan.identity.request_id(), turn)
 }
 
-fn tell(problem: &Problem, why: HeaderValue, request_id: &str, turn: Option<Turn>) -> Response<AnswerBody> {
-    let body = AnswerBody::whole(problem.body(Some(request_id)), turn);
-    let mut response = Response::with_body(problem.kind.status(), body);
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-    headers.insert(SERVED_BY, HeaderValue::from_static("router"));
-    headers.insert(SERVED_WHY, why);
+fn tell(problem: &Problem, why: &HeaderValue, request_id: &str, turn: Option<Turn>) -> Reply {
+    let mut fields = AnswerFields::default();
+    fields.append(&CONTENT_TYPE, &HeaderValue::from_static(MEDIA_TYPE));
+    fields.append(&SERVED_BY, &HeaderValue::from_static("router"));
+    fields.append(&SERVED_WHY, why);
     if let Some(wait) = problem.retry_after {
         // Whole seconds, and not a moment too early.
-        headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
+        fields.append(&RETRY_AFTER, &HeaderValue::from(wait.as_secs() + 1));
     }
     if let Ok(id) = HeaderValue::from_str(request_id) {
-        headers.insert(X_REQUEST_ID, id);
+        fields.append(&X_REQUEST_ID, &id);
     }
-    response
+    Reply {
+        status: problem.kind.status(),
+        fields,
+        closes: false,
+        body: AnswerBody::whole(problem.body(Some(request_id)), turn),
+    }
 }

@@ -10,13 +10,13 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use actix_http::{Payload, Request, RequestHead, Response};
+use actix_http::{Payload, Request, RequestHead};
 use tokio::sync::Notify;
 
 use crate::attempt::{self, Question};
 use crate::exchange::{answer, content_length, refuse};
 use crate::forward::Caution;
-use crate::forward::answer::AnswerBody;
+use crate::forward::answer::Reply;
 use crate::forward::body::{ClientBody, Gate, RequestBody};
 use crate::plan::Plan;
 use crate::watch::{Connection, Turn};
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// An exchange whose head has been sent.
 pub struct Begun {
     gate: GateKeeper,
-    answer: Pin<Box<dyn Future<Output = Response<AnswerBody>>>>,
+    answer: Pin<Box<dyn Future<Output = Reply>>>,
 }
 
 /// Lets a body that will never come fail, so that the upstream's connection does not wait for it.
@@ -41,7 +41,7 @@ impl Drop for GateKeeper {
 
 impl Begun {
     /// Sends the body and waits for the answer.
-    pub async fn go_on(self, payload: Payload) -> Response<AnswerBody> {
+    pub async fn go_on(self, payload: Payload) -> Reply {
         self.gate.0.open(payload);
         self.answer.await
     }
@@ -74,7 +74,7 @@ pub async fn ask(
     worker: &Rc<Worker>,
     request: &Request,
     connection: &Rc<Connection>,
-) -> Result<Begun, Response<AnswerBody>> {
+) -> Result<Begun, Reply> {
     let turn = Some(connection.begin());
     let mut plan = match worker.plan(request, Some(connection)) {
         Ok(plan) => plan,

@@ -139,11 +139,11 @@ async fn exchange_one(
     stream: Stream,
 ) -> Result<http::Response<Outgoing>, Infallible> {
     let activity = Rc::clone(&stream.activity);
-    let response = match from_http2(request, peer, move || activity.moved()) {
+    let reply = match from_http2(request, peer, move || activity.moved()) {
         Ok(request) => exchange::serve(&worker, request, None).await,
         Err(detail) => exchange::refuse(&Refused::malformed(detail), None),
     };
-    Ok(to_http2(response).map(|body| Outgoing { body, stream }))
+    Ok(to_http2(reply).map(|body| Outgoing { body, stream }))
 }
 
 impl Activity {

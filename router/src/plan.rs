@@ -10,9 +10,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_http::header::HeaderMap;
-use actix_http::{ConnectionType, Request, RequestHead, Response};
+use actix_http::{ConnectionType, Request, RequestHead, StatusCode};
 use bytes::BytesMut;
-use http02::header::{HOST, HeaderName, HeaderValue};
+use http02::header::{HOST, HeaderValue};
 use http02::{Method, Version};
 
 use crate::balance::Place;
@@ -22,6 +22,7 @@ use crate::config::{Address, Mode, Owner, Settings, Upstream};
 use crate::form;
 use crate::forward::Caution;
 use crate::forward::body::RequestBody;
+use crate::forward::fields::AnswerFields;
 use crate::forward::headers::{Fields, Lines, outbound};
 use crate::forward::send::Outbound;
 use crate::identity::Identity;
@@ -35,9 +36,6 @@ use crate::standing::{self, Standing};
 use crate::table::is_safe;
 use crate::watch::Connection;
 
-// Names of our own are kept ready: to look one up by its text means to read it, and to allocate it, each time.
-const BUILD: HeaderName = HeaderName::from_static(standing::FIELD);
-const POSITION: HeaderName = HeaderName::from_static(position::HEADER);
 /// About as many bytes as our own fields take.
 const OUR_FIELDS: usize = 448;
 
@@ -314,16 +312,15 @@ impl Plan {
 
     /// Takes note of what an upstream says of itself on an answer. The answer to a write gives a cookie, by which its
     /// client's reads will find a side that has it.
-    pub fn heed(&self, answer: &Response<()>) -> Option<HeaderValue> {
-        let text = |name: HeaderName| answer.headers().get(name)?.to_str().ok();
+    pub fn heed(&self, status: StatusCode, fields: &AnswerFields) -> Option<HeaderValue> {
         let position = self.snapshot.heed(
             self.decision.route,
             self.decision.upstream,
-            (text(BUILD), text(POSITION)),
+            (fields.get(standing::FIELD), fields.get(position::HEADER)),
         )?;
         let module = self.snapshot.config.routes[self.decision.route?].module;
         let module = &self.snapshot.config.modules[module];
-        let is_write = !is_safe(self.client.method.as_str()) && answer.status().is_success();
+        let is_write = !is_safe(self.client.method.as_str()) && status.is_success();
         let cookie = (is_write && module.service.is_some()).then(|| position.cookie(&module.name))?;
         HeaderValue::from_str(&cookie).ok()
     }

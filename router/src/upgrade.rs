@@ -10,18 +10,18 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Instant;
 
-use actix_http::{Request, RequestHead, Response};
-use bytes::{BufMut, BytesMut};
+use actix_http::{Request, RequestHead};
 use http02::header::CONNECTION;
 use http02::{Method, StatusCode};
 use tokio::io::AsyncWriteExt;
 
 use crate::attempt::{self, place};
 use crate::exchange::{SERVED_BY, SERVED_WHY, answer as answer_of, explain, fail, refuse};
-use crate::forward::answer::AnswerBody;
+use crate::forward::answer::Reply;
 use crate::forward::ask::{Answer, Asking};
 use crate::forward::body::RequestBody;
-use crate::forward::headers::{Fields, Lines, says};
+use crate::forward::fields::AnswerFields;
+use crate::forward::headers::says;
 use crate::forward::link::Link;
 use crate::forward::pool::Flight;
 use crate::forward::{Caution, Failure};
@@ -59,7 +59,7 @@ pub async fn serve(
     };
     let opened = heard(wire, pin!(open(worker, &mut plan, head))).await?;
     match opened {
-        Ok((answer, _flight)) if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+        Ok((answer, _flight)) if answer.status == StatusCode::SWITCHING_PROTOCOLS => {
             turn.leave_http();
             // What follows is no exchange that could be recorded.
             if let Some(trace) = plan.trace.take() {
@@ -101,7 +101,7 @@ async fn open(
             avoid = Some(plan.place.index);
             continue;
         }
-        let is_well = matches!(&outcome, Ok(answer) if !answer.response.status().is_server_error());
+        let is_well = matches!(&outcome, Ok(answer) if !answer.status.is_server_error());
         // Only addresses are judged by upgrades, not circuits.
         let _counts = place::note(worker, plan, is_well);
         let outcome = outcome.map_err(|failure| explain(&plan.upstream().name, &failure));
@@ -138,13 +138,14 @@ async fn pass_through(
     wire: &Shared,
     connection: &Rc<Connection>,
 ) -> io::Result<()> {
-    let Some(mut link) = answer.body.into_link() else {
+    let Answer { fields, body, .. } = answer;
+    let Some(mut link) = body.into_link() else {
         return Ok(());
     };
     let (carrier, early) = wire.borrow_mut().leave_http()?;
     let connection = Rc::clone(connection);
     let mut client = Tunnel { carrier, connection };
-    client.write_all(&switching_head(plan, answer.response)).await?;
+    client.write_all(&switching_head(plan, fields)).await?;
     client.write_all(&link.buffer).await?;
     client.flush().await?;
     link.stream.write_all(&early).await?;
@@ -152,22 +153,15 @@ async fn pass_through(
     Ok(())
 }
 
-fn switching_head(plan: &Plan, mut answer: Response<()>) -> BytesMut {
-    let fields = answer.headers_mut();
-    fields.insert(SERVED_BY, plan.served_by());
-    fields.insert(SERVED_WHY, plan.why.clone());
-    let mut head = BytesMut::from(
-        &b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n"[..],
-    );
-    for (name, value) in answer.headers() {
-        Lines(&mut head).put(name.as_str(), value.as_bytes());
-    }
-    head.put_slice(b"\r\n");
-    head
+fn switching_head(plan: &Plan, mut fields: AnswerFields) -> Vec<u8> {
+    fields.insert(&SERVED_BY, &plan.served_by());
+    fields.insert(&SERVED_WHY, &plan.why);
+    let start = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n";
+    [start, fields.as_lines(), b"\r\n"].concat()
 }
 
 /// Sends an answer and ends the connection.
-async fn end(wire: &Shared, answer: Response<AnswerBody>, client: Client) -> io::Result<()> {
+async fn end(wire: &Shared, answer: Reply, client: Client) -> io::Result<()> {
     writing::answer(wire, answer, client.at_last()).await?;
     writing::hang_up(wire).await
 }

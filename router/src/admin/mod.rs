@@ -74,14 +74,13 @@ pub fn serve(listener: TcpListener, operator: Arc<Operator>, token: Token) -> io
     let state = web::Data::from(Arc::clone(operator.state()));
     let (operator, token) = (web::Data::from(operator), web::Data::new(token));
     let registry = web::Data::new(metrics::registry(Arc::clone(operator.state())));
-    let document = web::Data::new(document());
     let server = HttpServer::new(move || {
-        let (app, _) = App::new().into_utoipa_app().configure(routes).split_for_parts();
-        app.app_data(state.clone())
+        App::new()
+            .configure(served)
+            .app_data(state.clone())
             .app_data(operator.clone())
             .app_data(token.clone())
             .app_data(registry.clone())
-            .app_data(document.clone())
             .default_service(web::to(nothing_here))
             .wrap(from_fn(guard::guard))
     });
@@ -93,31 +92,45 @@ pub fn serve(listener: TcpListener, operator: Arc<Operator>, token: Token) -> io
     Ok(server.listen(listener)?.run())
 }
 
-fn routes(config: &mut ServiceConfig<'_>) {
-    config
-        .service(live)
-        .service(ready)
-        .service(show::status)
-        .service(show::routes)
-        .service(show::config)
-        .service(show::evidence)
-        .service(wish::certificate)
-        .service(show::why)
-        .service(wish::plan)
-        .service(wish::switch)
-        .service(pen::what_is_known)
-        .service(pen::hold)
-        .service(pen::release)
-        .service(pen::journal)
-        .service(audit::audit)
-        .service(events::events)
-        .service(metrics::metrics)
-        .service(openapi);
+/// Adds every operation to what is served or to what is described: the two have no type in common.
+macro_rules! operations {
+    ($config:expr) => {
+        $config
+            .service(live)
+            .service(ready)
+            .service(show::status)
+            .service(show::routes)
+            .service(show::config)
+            .service(show::evidence)
+            .service(wish::certificate)
+            .service(show::why)
+            .service(wish::plan)
+            .service(wish::switch)
+            .service(pen::what_is_known)
+            .service(pen::hold)
+            .service(pen::release)
+            .service(pen::journal)
+            .service(audit::audit)
+            .service(events::events)
+            .service(metrics::metrics)
+            .service(openapi)
+    };
 }
 
-/// What the admin port can do, as an OpenAPI document.
+fn served(config: &mut web::ServiceConfig) {
+    operations!(config);
+}
+
+fn described(config: &mut ServiceConfig<'_>) {
+    operations!(config);
+}
+
+/// What the admin port can do, as an OpenAPI document. It takes some two megabytes to make, so it is made when it is asked for.
 pub fn document() -> OpenApi {
-    let (_, mut document) = App::new().into_utoipa_app().configure(routes).split_for_parts();
+    let (_, mut document) = App::new()
+        .into_utoipa_app()
+        .configure(described)
+        .split_for_parts();
     let info = InfoBuilder::new()
         .title("The router's admin port")
         .version(env!("CARGO_PKG_VERSION"));
@@ -163,17 +176,14 @@ async fn ready(state: web::Data<State>) -> HttpResponse {
 /// This document.
 #[utoipa::path(tag = "looking", responses((status = 200, body = serde_json::Value), Refusals))]
 #[get("/openapi.json")]
-async fn openapi(document: web::Data<OpenApi>) -> HttpResponse {
-    HttpResponse::Ok().json(&**document)
+async fn openapi() -> HttpResponse {
+    HttpResponse::Ok().json(document())
 }
 
 /// 405 if another method would be taken here, else 404.
-async fn nothing_here(request: HttpRequest, document: web::Data<OpenApi>) -> HttpResponse {
-    let paths = document
-        .paths
-        .paths
-        .iter()
-        .filter(|(path, _)| is_at(path, request.path()));
+async fn nothing_here(request: HttpRequest) -> HttpResponse {
+    let known = document().paths.paths;
+    let paths = known.iter().filter(|(path, _)| is_at(path, request.path()));
     let methods = paths.flat_map(|(_, item)| {
         [
             item.get.as_ref().map(|_| "GET"),
@@ -182,7 +192,7 @@ async fn nothing_here(request: HttpRequest, document: web::Data<OpenApi>) -> Htt
     });
     let allowed: Vec<&str> = methods.flatten().collect();
     if allowed.is_empty() {
-        let known: Vec<&str> = document.paths.paths.keys().map(String::as_str).collect();
+        let known: Vec<&str> = known.keys().map(String::as_str).collect();
         return Problem::not_found(format!("the admin port knows {}", known.join(", "))).error_response();
     }
     let (title, detail) = (

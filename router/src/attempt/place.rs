@@ -69,7 +69,7 @@ pub(crate) fn moves_on(
         Err(Failure::Connect { unsent: Some(_), .. }) => "unreachable",
         Err(Failure::Broken { .. }) if may_repeat => "broken",
         Err(Failure::Timeout(_)) if may_try => "timeout",
-        Ok(answer) if may_try && answer.response.status().is_server_error() => "server-error",
+        Ok(answer) if may_try && answer.status.is_server_error() => "server-error",
         _ => return false,
     };
     let settings = &plan.snapshot.config.fallback;

@@ -1,8 +1,8 @@
-//! The body of an answer on its way from the upstream to the client.
+//! An answer on its way to the client, and its body on the way there from the upstream.
 //!
-//! For actix, which asks for pieces as the client takes them. A body of known length keeps its `Content-Length`. Otherwise
-//! it is sent in chunks of our own making, since actix's encoder cannot write trailers and we pass them on; to an HTTP/1.0
-//! client it ends with the connection. If the upstream breaks off, so does the answer: the connection is cut, and the client
+//! For the clients' ports, which ask for pieces as the client takes them. A body of known length keeps its
+//! `Content-Length`. Otherwise it is sent in chunks, and its trailers with the last of them; to an HTTP/1.0 client it ends
+//! with the connection. If the upstream breaks off, so does the answer: the connection is cut, and the client
 //! cannot mistake a part for the whole.
 
 use std::io;
@@ -14,11 +14,26 @@ use actix_http::body::{BodySize, MessageBody};
 use actix_http::error::PayloadError;
 use bytes::{BufMut, Bytes, BytesMut};
 use http_body::Frame;
+use http02::StatusCode;
 
+use super::fields::AnswerFields;
 use super::incoming::{Framing, Incoming};
 use crate::shadow::capture::Capture;
 use crate::spans::trace::Trace;
 use crate::watch::Turn;
+
+/// An answer as a client gets it, by whichever version of HTTP.
+#[derive(Debug)]
+pub struct Reply {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its end-to-end fields.
+    pub fields: AnswerFields,
+    /// Whether an HTTP/1 connection ends with it.
+    pub closes: bool,
+    /// Its body, which knows its length.
+    pub body: AnswerBody,
+}
 
 /// What the client is sent. Dropping it frees the client's connection for the next request.
 #[derive(Debug)]

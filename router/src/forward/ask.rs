@@ -8,10 +8,10 @@ use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use actix_http::Response;
 use http02::StatusCode;
 use tokio::sync::Notify;
 
+use super::fields::AnswerFields;
 use super::head::{self, Head, Malformed};
 use super::incoming::{Framing, Incoming};
 use super::link::{Link, SMALL};
@@ -23,8 +23,12 @@ const MOST_INTERIM: usize = 16;
 
 /// An upstream's answer, of which the head has been read.
 pub struct Answer {
-    /// Status and end-to-end fields.
-    pub response: Response<()>,
+    /// Its status.
+    pub status: StatusCode,
+    /// Its end-to-end fields.
+    pub fields: AnswerFields,
+    /// Its `Content-Length`. In answer to HEAD, and of a 304, it says what GET would have had.
+    pub length: Option<u64>,
     /// How the upstream tells the end of the body.
     pub framing: Framing,
     /// The body.
@@ -104,7 +108,9 @@ impl Asking {
         let shelf = shelf.filter(|_| head.keeps && self.unwritten.is_none());
         let sending = (!self.is_sent).then(|| Box::new(self.sending));
         Answer {
-            response: head.response,
+            status: head.status,
+            fields: head.fields,
+            length: head.length,
             framing: head.framing,
             body: Incoming::new(self.link, head.framing, shelf, sending),
         }
@@ -144,7 +150,7 @@ impl Asking {
     }
 
     fn note_interim(&mut self, head: &Head) -> Result<(), Malformed> {
-        if let (StatusCode::CONTINUE, Some(go_on)) = (head.response.status(), &self.go_on) {
+        if let (StatusCode::CONTINUE, Some(go_on)) = (head.status, &self.go_on) {
             go_on.notify_one();
         }
         self.seen = 0;
@@ -158,6 +164,5 @@ impl Asking {
 
 /// Whether the real answer is still to come.
 fn is_interim(head: &Head) -> bool {
-    let status = head.response.status();
-    status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
+    head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS
 }

@@ -6,13 +6,12 @@
 
 use std::mem::MaybeUninit;
 
-use actix_http::Response;
 use bytes::{Buf, BytesMut};
 use http02::StatusCode;
-use http02::header::CONTENT_LENGTH;
 use httparse::{Header, ParserConfig, Status};
 
 use super::convert;
+use super::fields::AnswerFields;
 use super::incoming::Framing;
 use super::link::LARGE;
 
@@ -21,8 +20,12 @@ const MOST_FIELDS: usize = 256;
 
 /// What an upstream has said before the body.
 pub struct Head {
-    /// Status and end-to-end fields.
-    pub response: Response<()>,
+    /// Its status.
+    pub status: StatusCode,
+    /// Its end-to-end fields.
+    pub fields: AnswerFields,
+    /// Its `Content-Length`. In answer to HEAD, and of a 304, it says what GET would have had.
+    pub length: Option<u64>,
     /// How the body ends.
     pub framing: Framing,
     /// Whether the connection can be used again afterwards.
@@ -59,7 +62,8 @@ pub fn take(buffer: &mut BytesMut, seen: usize, asks_for_head: bool) -> Result<O
     let Status::Complete(length) = status else {
         return partial(buffer);
     };
-    let head = understand(&parsed, asks_for_head)?;
+    let mut head = understand(&parsed, asks_for_head)?;
+    head.fields = convert::answer_fields(parsed.headers, length);
     buffer.advance(length);
     Ok(Some(head))
 }
@@ -98,14 +102,12 @@ fn understand(parsed: &httparse::Response<'_, '_>, asks_for_head: bool) -> Resul
         } => Framing::Close,
         Said { length, .. } => length.map_or(Framing::Close, Framing::Length),
     };
-    let mut response = Response::with_body(status, ());
-    convert::answer_fields(parsed.headers, response.headers_mut());
-    if said.codings.is_some() {
-        response.headers_mut().remove(CONTENT_LENGTH);
-    }
     let keeps = framing != Framing::Close && !said.closes && (is_http11 || said.keeps);
     Ok(Head {
-        response,
+        status,
+        fields: AnswerFields::default(),
+        // Next to transfer codings it means nothing (RFC 9112, section 6.3).
+        length: said.length.filter(|_| said.codings.is_none()),
         framing,
         keeps,
     })
@@ -167,7 +169,7 @@ mod tests {
     fn read(text: &str) -> Result<Option<(u16, Framing, bool)>, Malformed> {
         let mut buffer = BytesMut::from(text.as_bytes());
         let head = take(&mut buffer, 0, false)?;
-        Ok(head.map(|head| (head.response.status().as_u16(), head.framing, head.keeps)))
+        Ok(head.map(|head| (head.status.as_u16(), head.framing, head.keeps)))
     }
 
     #[test]

@@ -10,8 +10,8 @@
 //! asked first whether the idle connection still stands.
 //!
 //! What does not get through as it would directly: trailers of a *request* (actix's decoder drops them; those of an answer
-//! are passed on), informational answers other than `100 Continue` (actix cannot write them), the order of fields with
-//! different names, the case of field names, and a reason phrase that is not the usual one. A client that closes its
+//! are passed on), informational answers other than `100 Continue`, a reason phrase that is not the usual one, and of a
+//! *request* the order of fields with different names and the case of their names. A client that closes its
 //! sending side after the request counts as gone, since it cannot be told from one that is.
 
 pub mod answer;
@@ -19,6 +19,7 @@ pub mod ask;
 pub mod body;
 pub mod chunks;
 pub mod convert;
+pub mod fields;
 pub mod head;
 pub mod headers;
 pub mod incoming;

@@ -25,13 +25,13 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use actix_http::{BoxedPayloadStream, Payload, Request, Response};
+use actix_http::{BoxedPayloadStream, Payload, Request};
 
 use self::request::{Follows, Parsed};
 use self::wire::{Wire, WireBody};
 use self::writing::Client;
 use crate::carrier::Carrier;
-use crate::forward::answer::AnswerBody;
+use crate::forward::answer::Reply;
 use crate::limits::Seat;
 use crate::strict::Refusal;
 use crate::watch::Connection;
@@ -79,7 +79,7 @@ async fn run(
         if parsed.follows == Follows::Anything {
             return Box::pin(upgrade::serve(worker, request, wire, connection, client)).await;
         }
-        let response = match parsed.expects {
+        let reply = match parsed.expects {
             true => {
                 heard(
                     wire,
@@ -89,7 +89,7 @@ async fn run(
             }
             false => heard(wire, pin!(exchange::serve(worker, request, Some(connection)))).await?,
         };
-        if !writing::answer(wire, response, client).await? {
+        if !writing::answer(wire, reply, client).await? {
             return writing::hang_up(wire).await;
         }
     }
@@ -112,7 +112,7 @@ async fn expecting(
     mut request: Request,
     wire: &Shared,
     connection: &Rc<Connection>,
-) -> Response<AnswerBody> {
+) -> Reply {
     let payload = request.take_payload();
     if matches!(payload, Payload::None) {
         // There is nothing that the client could hold back, and nothing to ask the upstream for.

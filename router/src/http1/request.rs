@@ -59,9 +59,11 @@ pub fn take(buffer: &mut BytesMut, seen: usize) -> Result<Option<Parsed>, Refusa
         buffer.advance(2);
         seen = 0;
     }
-    let from = seen.saturating_sub(3).min(buffer.len());
-    match memchr::memmem::find(&buffer[from..], b"\r\n\r\n") {
-        Some(end) => parse(&buffer.split_to(from + end + 4).freeze()).map(Some),
+    // By the ends of lines, of which there are few: a search for four bytes has more to prepare than most heads have to search.
+    let new = seen.min(buffer.len());
+    let mut ends = memchr::memchr_iter(b'\n', &buffer[new..]).map(|end| new + end + 1);
+    match ends.find(|end| buffer[..*end].ends_with(b"\r\n\r\n")) {
+        Some(end) => parse(&buffer.split_to(end).freeze()).map(Some),
         None => check_beginning(buffer).map(|()| None),
     }
 }

@@ -11,17 +11,17 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::SystemTime;
 
+use actix_http::ConnectionType;
 use actix_http::body::{BodySize, MessageBody};
-use actix_http::{ConnectionType, Response};
 use bytes::{Buf, BufMut, Bytes};
-use http02::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
 use http02::{StatusCode, Version};
 use tokio::io::{AsyncReadExt, AsyncWrite};
 
 use super::Shared;
 use super::request::Parsed;
 use super::wire::Wire;
-use crate::forward::answer::AnswerBody;
+use crate::forward::answer::{AnswerBody, Reply};
+use crate::forward::incoming::Framing;
 use crate::problem::{MEDIA_TYPE, Problem};
 use crate::strict::Refusal;
 
@@ -69,16 +69,13 @@ impl Client {
 }
 
 /// Writes an answer. Whether the connection can go on after it.
-pub async fn answer(wire: &Shared, response: Response<AnswerBody>, client: Client) -> io::Result<bool> {
-    let (response, body) = response.into_parts();
-    let is_close = response.head().connection_type() == ConnectionType::Close;
+pub async fn answer(wire: &Shared, reply: Reply, client: Client) -> io::Result<bool> {
     // What of a request nobody has read stands between its answer and the next request.
     let is_read = wire.borrow_mut().is_read(Rc::strong_count(wire) > 1);
-    let keeps = client.keeps && !is_close && is_read && !wire.borrow().connection().is_parting();
+    let keeps = client.keeps && !reply.closes && is_read && !wire.borrow().connection().is_parting();
     let mut output = Output::open();
-    write_head(&response, body.size(), client.version, keeps, &mut output.text);
-    drop(response);
-    let mut body = pin!(body);
+    write_head(&reply, client.version, keeps, &mut output.text);
+    let mut body = pin!(reply.body);
     let mut ended = None;
     poll_fn(|context| {
         loop {
@@ -225,41 +222,32 @@ pub async fn hang_up(wire: &Shared) -> io::Result<()> {
     .await
 }
 
-fn write_head(response: &Response<()>, size: BodySize, version: Version, keeps: bool, text: &mut Vec<u8>) {
-    let (status, head) = (response.status(), response.head());
+fn write_head(reply: &Reply, version: Version, keeps: bool, text: &mut Vec<u8>) {
+    let (status, fields) = (reply.status, &reply.fields);
     let is_http11 = version == Version::HTTP_11;
     text.put_slice(if is_http11 { b"HTTP/1.1 " } else { b"HTTP/1.0 " });
     text.put_slice(status.as_str().as_bytes());
     text.put_u8(b' ');
-    text.put_slice(head.reason().as_bytes());
+    text.put_slice(status.canonical_reason().unwrap_or_default().as_bytes());
     text.put_slice(b"\r\n");
-    if let (BodySize::Sized(length), false) = (size, status == StatusCode::NO_CONTENT) {
-        text.put_slice(b"content-length: ");
-        text.put_slice(itoa::Buffer::new().format(length).as_bytes());
-        text.put_slice(b"\r\n");
+    match reply.body.size() {
+        BodySize::Sized(length) if status != StatusCode::NO_CONTENT => {
+            text.put_slice(b"content-length: ");
+            text.put_slice(itoa::Buffer::new().format(length).as_bytes());
+            text.put_slice(b"\r\n");
+        }
+        _ if reply.body.framing() == Some(Framing::Chunked) => {
+            text.put_slice(b"transfer-encoding: chunked\r\n");
+        }
+        _ => {}
     }
     match (is_http11, keeps) {
         (true, false) => text.put_slice(b"connection: close\r\n"),
         (false, true) => text.put_slice(b"connection: keep-alive\r\n"),
         _ => {}
     }
-    let mut has_date = false;
-    for (name, value) in response.headers() {
-        match *name {
-            CONNECTION => continue,
-            // Of an answer that has no body, it tells what another would have.
-            CONTENT_LENGTH if status != StatusCode::NOT_MODIFIED => continue,
-            TRANSFER_ENCODING if size != BodySize::Stream => continue,
-            DATE => has_date = true,
-            _ => {}
-        }
-        text.reserve(name.as_str().len() + value.len() + 4);
-        text.put_slice(name.as_str().as_bytes());
-        text.put_slice(b": ");
-        text.put_slice(value.as_bytes());
-        text.put_slice(b"\r\n");
-    }
-    if !has_date {
+    text.put_slice(fields.as_lines());
+    if !fields.contains("date") {
         let date = httpdate::fmt_http_date(SystemTime::now());
         text.extend_from_slice(format!("date: {date}\r\n").as_bytes());
     }

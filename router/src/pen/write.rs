@@ -7,7 +7,6 @@
 use std::time::{Duration, Instant};
 
 use actix_http::StatusCode;
-use actix_http::header::HeaderMap;
 use handover::wire::{PEN_EPOCH, PEN_HOLDER, PEN_STATE, State};
 
 use super::Pen;
@@ -101,11 +100,10 @@ async fn go(worker: &Worker, plan: &mut Plan, pen: &Pen, question: Question<'_>,
 /// What a refusal says of the pen; nothing if the answer is none.
 fn read_refusal(plan: &Plan, outcome: &Outcome) -> Option<Refusal> {
     let answer = outcome.as_ref().ok()?;
-    if answer.response.status() != StatusCode::MISDIRECTED_REQUEST {
+    if answer.status != StatusCode::MISDIRECTED_REQUEST {
         return None;
     }
-    let headers: &HeaderMap = answer.response.headers();
-    let text = |name: &str| headers.get(name)?.to_str().ok();
+    let text = |name: &str| answer.fields.get(name);
     Some(Refusal {
         by: match plan.is_at_monolith() {
             true => Owner::Monolith,

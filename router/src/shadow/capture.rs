@@ -5,8 +5,10 @@
 
 use std::rc::Rc;
 
-use actix_http::ResponseHead;
 use bytes::{Bytes, BytesMut};
+
+use crate::forward::ask::Answer;
+use crate::forward::incoming::Framing;
 
 use super::{Collected, Draft, Place, Reason, packed};
 use crate::worker::Worker;
@@ -35,26 +37,36 @@ struct Going {
 
 impl Capture {
     /// Begins with the head. Only what [`Worker::draw`] has drawn comes here, so there is a shadow.
-    /// `announced` is the length of the body, as far as the head tells.
-    pub fn begin(worker: Rc<Worker>, draft: Box<Draft>, head: &ResponseHead, announced: Option<u64>) -> Self {
-        let fields = head.headers().iter();
-        let fields = fields.map(|(name, value)| packed::length(name.as_str(), value.as_bytes()));
-        let (length, place) = (fields.sum(), worker.shadow.place());
+    pub fn begin(worker: Rc<Worker>, draft: Box<Draft>, answer: &Answer) -> Self {
+        // The config may name the length as one of the fields that are compared.
+        let mut number = itoa::Buffer::new();
+        let said = answer.length.map(|length| number.format(length).as_bytes());
+        let fields = || {
+            answer
+                .fields
+                .iter()
+                .chain(said.map(|said| ("content-length", said)))
+        };
+        let lengths = fields().map(|(name, value)| packed::length(name, value));
+        let (length, place) = (lengths.sum(), worker.shadow.place());
         let mut capture = Self {
             going: Some(Going {
                 draft,
-                status: head.status.as_u16(),
+                status: answer.status.as_u16(),
                 text: BytesMut::new(),
                 head: length,
                 place,
             }),
             worker,
         };
-        let announced = announced.map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
+        let announced = match answer.framing {
+            Framing::Length(length) => usize::try_from(length).unwrap_or(usize::MAX),
+            Framing::Chunked | Framing::Close => 0,
+        };
         capture.expect(announced, AROUND);
         if let Some(going) = &mut capture.going {
-            for (name, value) in head.headers() {
-                packed::put(&mut going.text, name.as_str(), value.as_bytes());
+            for (name, value) in fields() {
+                packed::put(&mut going.text, name, value);
             }
         }
         capture

@@ -143,7 +143,7 @@ impl Trace {
             };
             attempt.took = Some(self.since.elapsed().saturating_sub(attempt.began));
             match outcome {
-                Ok(answer) => attempt.status = Some(answer.response.status().as_u16()),
+                Ok(answer) => attempt.status = Some(answer.status.as_u16()),
                 Err(failure) => attempt.error = Some(word(failure)),
             }
         });

@@ -40,6 +40,17 @@ async fn answers_keep_end_to_end_fields_only() {
     assert_eq!(answer.all("x-served-why"), ["route=any mode=monolith"]);
 }
 
+/// What nobody needs to understand is passed on as it stands.
+#[tokio::test]
+async fn an_answers_fields_keep_their_order_and_their_letters() {
+    let (_monolith, router) = set_up("").await;
+    let mut client = router.connect().await;
+    client.send("GET /a HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    let head = client.head().await;
+    let passed = "set-cookie: a=1; Path=/\r\nSet-Cookie: b=2\r\nx-keep: yes\r\nset-cookie: c=3\r\n";
+    assert!(head.contains(passed), "{head}");
+}
+
 #[tokio::test]
 async fn requests_keep_end_to_end_fields_only() {
     let (monolith, router) = set_up("").await;

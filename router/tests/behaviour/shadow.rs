@@ -174,6 +174,26 @@ async fn declared_rules_decide_what_counts() {
     assert_eq!(sum(&evidence(&router).await["comparisons"]["agreed"]), 0);
 }
 
+/// A length is a field of the head that the router takes apart, and puts back where the config asks for it.
+#[tokio::test]
+async fn a_length_can_be_compared_like_any_field() {
+    let monolith = Upstream::answering(|_| json(r#"{"price":10}"#)).await;
+    let service = Upstream::answering(|request| match request.target.as_str() {
+        "/read/1" => json(r#"{"price":10}"#),
+        _ => json(r#"{"price": 10}"#),
+    })
+    .await;
+    let ruled = "\"shadow\"\ncompare = { headers = [\"content-length\"] }";
+    let ruled = route("read", "GET /read/{id}", ruled);
+    let router = Router::start(&(config("", monolith.address, service.address, &ruled) + QUICK));
+    for id in [1, 2] {
+        router.connect().await.get(&format!("/read/{id}")).await;
+    }
+    let known = accounted(&router, 2).await;
+    let counts = ["agreed", "differed"].map(|key| sum(&known["comparisons"][key]));
+    assert_eq!(counts, [1, 1], "{known:#}");
+}
+
 #[tokio::test]
 async fn what_is_not_compared_is_counted_by_reason() {
     let monolith = Upstream::answering(|request| match request.target.as_str() {

@@ -1,4 +1,4 @@
-//! Requests by HTTP/2 in actix's form, and answers of actix's form for HTTP/2.
+//! Requests by HTTP/2 in actix's form, and answers for HTTP/2.
 //!
 //! For [`crate::http2`], so that one exchange serves both. What becomes HTTP/1.1 behind us must be unmistakable there.
 
@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use actix_http::body::{BodySize, MessageBody};
 use actix_http::error::PayloadError;
 use actix_http::header::HeaderMap as ActixHeaders;
-use actix_http::{BoxedPayloadStream, Payload, Request, Response};
+use actix_http::{BoxedPayloadStream, Payload, Request};
 use bytes::Bytes;
 use futures_util::Stream;
 use http::StatusCode;
@@ -18,8 +18,7 @@ use http_body::Body;
 use http02::header as old;
 use hyper::body::Incoming;
 
-use super::super::answer::AnswerBody;
-use super::is_hop_by_hop;
+use super::super::answer::{AnswerBody, Reply};
 
 /// A request by HTTP/2 in actix's form, as if it had come by HTTP/1.1. `moved` is told of each piece of the body.
 pub fn from_http2(
@@ -119,23 +118,16 @@ impl<M: Fn()> Stream for Pieces<M> {
     }
 }
 
-/// An answer of actix's form for HTTP/2, which frames its messages by other means.
-pub fn to_http2(response: Response<AnswerBody>) -> http::Response<AnswerBody> {
-    let (response, body) = response.into_parts();
-    let mut answer = http::Response::new(body);
-    *answer.status_mut() =
-        StatusCode::from_u16(response.status().as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
+/// An answer for HTTP/2, which frames its messages by other means.
+pub fn to_http2(reply: Reply) -> http::Response<AnswerBody> {
+    let mut answer = http::Response::new(reply.body);
+    *answer.status_mut() = StatusCode::from_u16(reply.status.as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
     let size = answer.body().size();
     let headers = answer.headers_mut();
-    headers.reserve(response.headers().len() + 1);
-    for (name, value) in response.headers() {
-        let name = name.as_str();
-        if is_hop_by_hop(name) {
-            continue;
-        }
+    for (name, value) in reply.fields.iter() {
         if let (Ok(name), Ok(value)) = (
             HeaderName::from_bytes(name.as_bytes()),
-            HeaderValue::from_bytes(value.as_bytes()),
+            HeaderValue::from_bytes(value),
         ) {
             headers.append(name, value);
         }

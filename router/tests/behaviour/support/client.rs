@@ -68,6 +68,12 @@ impl Client {
         .unwrap()
     }
 
+    /// The head of the next answer as it came, without its blank line.
+    pub(crate) async fn head(&mut self) -> String {
+        let head = read_head(&mut self.stream, &mut self.buffer);
+        soon("the head of an answer", head).await.unwrap()
+    }
+
     /// An answer, or how the connection ended before one.
     pub(crate) async fn try_answer(&mut self) -> std::io::Result<Answer> {
         soon(
