@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What the shadow costs the answers of clients: CPU time of the thread that serves them, and how long they wait, with a
-# shadow target that is fine, answers after 10 s, or resets; against no shadow, in the same run.
+# shadow target that is fine, answers after 10 s, resets, sends garbage, or 10 GiB; against no shadow, in the same run.
 #
 #   tests/bench/shadow.sh [ROUNDS] [SECONDS] [RATE]  default: 20 rounds of 2 s for each; 2,000 requests/s
 #
@@ -20,8 +20,11 @@ start_upstream upstream && upstream=$started
 start_upstream fine && fine=$started
 start_stub late late && late=$started
 start_stub reset reset && reset=$started
-declare -A ports workers targets=([none]=$upstream [fine]=$fine [late]=$late [reset]=$reset)
-order=(none fine late reset)
+start_stub garbage garbage && garbage=$started
+start_stub endless endless && endless=$started
+declare -A ports workers
+declare -A targets=([none]=$upstream [fine]=$fine [late]=$late [reset]=$reset [garbage]=$garbage [endless]=$endless)
+order=(none fine late reset garbage endless)
 for name in "${order[@]}"; do
   mode=shadow
   [ "$name" = none ] && mode=monolith
@@ -47,7 +50,7 @@ done
 
 heading 'shadow 100 % (median)' 'µs' 'µs, without'
 row "worker's CPU per request" "$(median cost-fine)" "$(median cost-none)" "$(median cost)" '<=' 1.15
-for name in fine late reset; do
+for name in fine late reset garbage endless; do
   row "p99, target $name" "$(median "p99-$name")" "$(median p99-none)" "$(median "wait-$name")" '<=' 1.05
 done
 exit "$verdicts"

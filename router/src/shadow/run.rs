@@ -2,8 +2,8 @@
 //!
 //! For `serve`, which starts it. It has a thread, a runtime and an HTTP client of its own, at a lower priority, so that
 //! whatever the service does (sleeps, resets, sends without end) is waited for here and nowhere else. A second thread takes in
-//! what the workers counted, so that they need no lock. A service that cannot be reached is left alone for a while by its
-//! circuit ([`crate::standing`]), which the worker looks at before it makes a copy.
+//! what the workers counted, so that they need no lock. A service that cannot be reached, or that answers with more than is
+//! compared, is left alone for a while by its circuit ([`crate::standing`]), which the worker looks at before it makes a copy.
 //!
 //! A difference counts only if it stands up: the follower may lag, and some fields differ by themselves. So after a pause
 //! the monolith, the service and the monolith once more are asked. If the service now agrees with either of the monolith's
@@ -171,16 +171,22 @@ impl Bench {
         if side == Side::Service {
             let copies = &draft.snapshot.standing(upstream).copies;
             let change = match &fetched {
-                Err(fetch::Failure::Broken) => copies.fail(&config.fallback),
+                // What is too large is not read, but the service has filled a connection with it that cannot be used again.
+                Err(fetch::Failure::Broken | fetch::Failure::TooLarge { .. }) => {
+                    copies.fail(&config.fallback)
+                }
                 // Its connections are few and held for long, which the queue looks to.
                 Err(fetch::Failure::Timeout) => Change::None,
-                Ok(_) | Err(fetch::Failure::TooLarge { .. }) => copies.succeed(),
+                Ok(_) => copies.succeed(),
             };
             let name = &config.upstreams[upstream].name;
             match change {
                 Change::None => {}
                 Change::Opened => {
-                    tracing::warn!(upstream = name, "no copies for a while: it cannot be reached");
+                    tracing::warn!(
+                        upstream = name,
+                        "no copies for a while: it cannot be reached, or answers with more than is compared"
+                    );
                 }
                 Change::Closed => tracing::info!(upstream = name, "copies again: it answers"),
             }

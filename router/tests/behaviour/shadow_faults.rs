@@ -190,6 +190,29 @@ async fn a_service_that_cannot_be_reached_is_left_alone_and_tried_again() {
     .await;
 }
 
+/// Each such copy takes a connection and what the service manages to send on it, and compares nothing.
+#[tokio::test]
+async fn a_service_that_answers_with_too_much_is_left_alone_as_well() {
+    let monolith = Upstream::named("little").await;
+    let service = Upstream::answering(|_| {
+        let head = "HTTP/1.1 200 OK\r\ncontent-length: 10737418240\r\n\r\n";
+        format!("{head}{}", "x".repeat(4096)).into_bytes()
+    })
+    .await;
+    let router = Router::start(
+        &(shadowed(&monolith, &service) + "[fallback]\ncircuit_failures = 3\ncircuit_pause = \"1h\"\n"),
+    );
+    until("copies to be kept from it", || async {
+        router.connect().await.get("/read").await;
+        let known = router.ask_admin("/routes/read/evidence").await.1;
+        known["comparisons"]["drops"]["circuit-open"].as_u64() > Some(0)
+    })
+    .await;
+    let known = router.ask_admin("/routes/read/evidence").await.1;
+    let too_large = &known["comparisons"]["incomparable"];
+    assert!(too_large.as_u64() >= Some(3), "{known:#}");
+}
+
 #[tokio::test]
 async fn a_client_that_leaves_half_way_is_counted() {
     let body = "x".repeat(64 << 20);

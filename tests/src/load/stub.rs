@@ -21,6 +21,10 @@ pub(super) enum Manner {
     Late,
     /// It closes the connection when a request has come, with bytes unread, so that the kernel resets it.
     Reset,
+    /// It answers with bytes that are no HTTP, and closes the connection.
+    Garbage,
+    /// It announces 10 GiB, and sends for as long as somebody reads.
+    Endless,
 }
 
 /// Listens on any port and answers on threads of its own, for as long as the process lives.
@@ -51,8 +55,11 @@ fn serve(mut stream: TcpStream, name: &str, size: usize, manner: Manner) -> io::
     }
     let mut buffer = Vec::new();
     while let Some(path) = next_path(&mut stream, &mut buffer)? {
-        if manner == Manner::Late {
-            std::thread::sleep(Duration::from_secs(10));
+        match manner {
+            Manner::Fine | Manner::Reset => {}
+            Manner::Late => std::thread::sleep(Duration::from_secs(10)),
+            Manner::Garbage => return stream.write_all(&[0xff; 4096]),
+            Manner::Endless => return pour(&mut stream),
         }
         let body = body(name, &path, size);
         let kind = "content-type: text/plain";
@@ -62,6 +69,14 @@ fn serve(mut stream: TcpStream, name: &str, size: usize, manner: Manner) -> io::
         )?;
     }
     Ok(())
+}
+
+fn pour(stream: &mut TcpStream) -> io::Result<()> {
+    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10737418240\r\n\r\n")?;
+    let piece = vec![b'x'; 64 * 1024];
+    loop {
+        stream.write_all(&piece)?;
+    }
 }
 
 /// The path of the next request, whose body has been read and dropped.
