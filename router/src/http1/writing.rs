@@ -75,6 +75,8 @@ pub async fn answer(wire: &Shared, reply: Reply, client: Client) -> io::Result<b
     let keeps = client.keeps && !reply.closes && is_read && !wire.borrow().connection().is_parting();
     let mut output = Output::open();
     write_head(&reply, client.version, keeps, &mut output.text);
+    // The body may go on for hours.
+    drop(reply.fields);
     let mut body = pin!(reply.body);
     let mut ended = None;
     poll_fn(|context| {

@@ -7,10 +7,9 @@ use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
 
+use super::{Collected, Draft, Place, Reason, packed};
 use crate::forward::ask::Answer;
 use crate::forward::incoming::Framing;
-
-use super::{Collected, Draft, Place, Reason, packed};
 use crate::worker::Worker;
 
 /// What a copy takes up besides the answer's text: the heads, and what holds them.
