@@ -26,7 +26,6 @@ use crate::plan::{Plan, Refused, caution};
 use crate::problem::{Kind, MEDIA_TYPE, Problem};
 use crate::shadow::capture::Capture;
 use crate::shadow::{Draft, Reason};
-use crate::standing::Admission;
 use crate::watch::{Connection, Turn};
 use crate::worker::Worker;
 
@@ -102,8 +101,8 @@ fn shadow_draft(worker: &Worker, plan: &Plan, head: &RequestHead, body: &Request
         return None;
     }
     let service = plan.service_of(route)?;
-    let copies = &plan.snapshot.standing(service).copies;
-    if copies.admit(&plan.snapshot.config.fallback) == Admission::Open {
+    let standing = plan.snapshot.standing(service);
+    if !standing.admits_copy(&plan.snapshot.config.fallback) {
         worker.drop_copy(&plan.snapshot, route, Reason::CircuitOpen);
         return None;
     }

@@ -19,6 +19,8 @@ pub struct Standing {
     /// Whether copies are kept from it. They have a circuit of their own: what a copy meets, which comes beside the load of
     /// clients and with less patience, sends no client elsewhere.
     pub copies: Circuit,
+    /// Whether copies are kept from it because it answers them with more than is compared. That is a waste, and no sign that it is ill.
+    pub oversized: Circuit,
     build: RwLock<Option<Arc<str>>>,
 }
 
@@ -34,6 +36,11 @@ impl Standing {
     /// The build that it last named.
     pub fn build(&self) -> Option<Arc<str>> {
         self.build.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether a copy may go to it.
+    pub fn admits_copy(&self, settings: &Fallback) -> bool {
+        self.oversized.admit(settings) != Admission::Open && self.copies.admit(settings) != Admission::Open
     }
 
     /// Whether it fails clients, or cannot be reached by copies of what they ask. Copies come only as long as a route is compared, so
@@ -205,6 +212,18 @@ mod tests {
         assert_eq!(circuit.admit(&settings), Admission::Open);
         assert_eq!(circuit.fail(&settings), Change::None);
         assert_eq!(circuit.admit(&settings), Admission::Open);
+    }
+
+    #[test]
+    fn a_service_that_answers_copies_with_too_much_is_left_alone_and_not_ill() {
+        let settings = settings(1, Duration::from_secs(3600));
+        let standing = Standing::default();
+        assert!(standing.admits_copy(&settings));
+        standing.oversized.fail(&settings);
+        assert!(!standing.admits_copy(&settings) && !standing.is_unhealthy());
+        let standing = Standing::default();
+        standing.copies.fail(&settings);
+        assert!(!standing.admits_copy(&settings) && standing.is_unhealthy());
     }
 
     #[test]

@@ -4,12 +4,15 @@
 //! the upstream's letters, and found by looking through them. What frames a message (`Content-Length`) or is meant for one
 //! hop is not among them: the client's side says that anew (RFC 9110, section 7.6.1).
 
+use bytes::BytesMut;
 use http02::header::{HeaderName, HeaderValue};
+
+use super::headers::{Fields, Lines};
 
 /// Fields of an answer.
 #[derive(Debug, Default)]
 pub struct AnswerFields {
-    text: Vec<u8>,
+    text: BytesMut,
     /// A bit for each name that is there, by [`bit`]: most names that are asked for are not.
     present: u64,
 }
@@ -18,7 +21,7 @@ impl AnswerFields {
     /// None yet, and room for lines of so many bytes.
     pub fn with_capacity(bytes: usize) -> Self {
         Self {
-            text: Vec::with_capacity(bytes),
+            text: BytesMut::with_capacity(bytes),
             present: 0,
         }
     }
@@ -62,10 +65,7 @@ impl AnswerFields {
 
     // Neither part may hold the end of a line: a parsed field cannot, nor can the types of the others.
     fn put(&mut self, name: &str, value: &[u8]) {
-        self.text.reserve(name.len() + value.len() + 4);
-        for part in [name.as_bytes(), b": ", value, b"\r\n"] {
-            self.text.extend_from_slice(part);
-        }
+        Lines(&mut self.text).put(name, value);
         self.present |= bit(name);
     }
 
@@ -74,7 +74,8 @@ impl AnswerFields {
             return;
         }
         let is_other = |line: &&[u8]| value_of(line, name).is_none();
-        self.text = self.lines().filter(is_other).flatten().copied().collect();
+        let kept: Vec<&[u8]> = self.lines().filter(is_other).collect();
+        self.text = BytesMut::from(&kept.concat()[..]);
     }
 
     /// The first value under a name.

@@ -62,8 +62,7 @@ pub fn take(buffer: &mut BytesMut, seen: usize, asks_for_head: bool) -> Result<O
     let Status::Complete(length) = status else {
         return partial(buffer);
     };
-    let mut head = understand(&parsed, asks_for_head)?;
-    head.fields = convert::answer_fields(parsed.headers, length);
+    let head = understand(&parsed, length, asks_for_head)?;
     buffer.advance(length);
     Ok(Some(head))
 }
@@ -83,7 +82,12 @@ fn may_be_whole(buffer: &[u8], seen: usize) -> bool {
     ends.any(|end| matches!(&new[end + 1..], [b'\n', ..] | [b'\r', b'\n', ..]))
 }
 
-fn understand(parsed: &httparse::Response<'_, '_>, asks_for_head: bool) -> Result<Head, Malformed> {
+/// `bytes` is how long it is.
+fn understand(
+    parsed: &httparse::Response<'_, '_>,
+    bytes: usize,
+    asks_for_head: bool,
+) -> Result<Head, Malformed> {
     let status = parsed.code.and_then(|code| StatusCode::from_u16(code).ok());
     let status = status.ok_or(httparse::Error::Status)?;
     let said = Said::of(parsed.headers)?;
@@ -105,7 +109,7 @@ fn understand(parsed: &httparse::Response<'_, '_>, asks_for_head: bool) -> Resul
     let keeps = framing != Framing::Close && !said.closes && (is_http11 || said.keeps);
     Ok(Head {
         status,
-        fields: AnswerFields::default(),
+        fields: convert::answer_fields(parsed.headers, bytes),
         // Next to transfer codings it means nothing (RFC 9112, section 6.3).
         length: said.length.filter(|_| said.codings.is_none()),
         framing,

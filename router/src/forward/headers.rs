@@ -18,7 +18,7 @@ use crate::origin::{Origin, node};
 
 /// Where the fields of an upstream's head go.
 pub trait Fields {
-    /// One of them, its name in lower case.
+    /// One of them.
     fn put(&mut self, name: &str, value: &[u8]);
 
     /// What is said of a client that is no trusted proxy.

@@ -169,7 +169,10 @@ fn upstream(snapshot: &Snapshot, index: usize) -> UpstreamStatus {
         name: upstream.name.clone(),
         address: upstream.listed(),
         addresses: addresses(snapshot, index),
-        circuit: match (standing.circuit.is_open(), standing.copies.is_open()) {
+        circuit: match (
+            standing.circuit.is_open(),
+            standing.copies.is_open() || standing.oversized.is_open(),
+        ) {
             (true, _) => "open",
             (false, true) => "open for copies",
             (false, false) => "closed",

@@ -169,27 +169,31 @@ impl Bench {
             draft.snapshot.heed(Some(draft.route), upstream, said);
         }
         if side == Side::Service {
-            let copies = &draft.snapshot.standing(upstream).copies;
-            let change = match &fetched {
-                // What is too large is not read, but the service has filled a connection with it that cannot be used again.
-                Err(fetch::Failure::Broken | fetch::Failure::TooLarge { .. }) => {
-                    copies.fail(&config.fallback)
-                }
+            let standing = draft.snapshot.standing(upstream);
+            let name = &config.upstreams[upstream].name;
+            let tell = |change, bad: &str, good: &str| match change {
+                Change::None => {}
+                Change::Opened => tracing::warn!(upstream = name, "no copies for a while: it {bad}"),
+                Change::Closed => tracing::info!(upstream = name, "copies again: it {good}"),
+            };
+            let reached = match &fetched {
+                Err(fetch::Failure::Broken) => standing.copies.fail(&config.fallback),
                 // Its connections are few and held for long, which the queue looks to.
                 Err(fetch::Failure::Timeout) => Change::None,
-                Ok(_) => copies.succeed(),
+                Ok(_) | Err(fetch::Failure::TooLarge { .. }) => standing.copies.succeed(),
             };
-            let name = &config.upstreams[upstream].name;
-            match change {
-                Change::None => {}
-                Change::Opened => {
-                    tracing::warn!(
-                        upstream = name,
-                        "no copies for a while: it cannot be reached, or answers with more than is compared"
-                    );
-                }
-                Change::Closed => tracing::info!(upstream = name, "copies again: it answers"),
-            }
+            tell(reached, "cannot be reached", "answers");
+            let sized = match &fetched {
+                // Not read, but the service has filled a connection with it that cannot be used again.
+                Err(fetch::Failure::TooLarge { .. }) => standing.oversized.fail(&config.fallback),
+                Err(_) => Change::None,
+                Ok(_) => standing.oversized.succeed(),
+            };
+            tell(
+                sized,
+                "answers with more than is compared",
+                "answers with as much as is compared",
+            );
             let status = match &fetched {
                 Ok(answer) => Some(answer.status),
                 // It did answer, with more than is looked at.

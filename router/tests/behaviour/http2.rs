@@ -77,6 +77,7 @@ async fn answers_by_http_2_keep_their_shape() {
             "/head" => "HTTP/1.1 200 OK\r\ncontent-length: 1234\r\n\r\n",
             "/204" => "HTTP/1.1 204 No Content\r\netag: x\r\n\r\n",
             "/304" => "HTTP/1.1 304 Not Modified\r\netag: x\r\n\r\n",
+            "/304-of-99" => "HTTP/1.1 304 Not Modified\r\netag: x\r\nContent-Length: 99\r\n\r\n",
             "/empty" => "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
             "/close" => "HTTP/1.1 200 OK\r\nconnection: close, x-hop\r\nx-hop: 1\r\nkeep-alive: timeout=5\r\ncontent-length: 2\r\n\r\nhi",
             _ => {
@@ -93,6 +94,7 @@ async fn answers_by_http_2_keep_their_shape() {
         ("HEAD", "/head", 200, Some("1234"), ""),
         ("GET", "/204", 204, None, ""),
         ("GET", "/304", 304, None, ""),
+        ("GET", "/304-of-99", 304, Some("99"), ""),
         ("GET", "/empty", 200, Some("0"), ""),
         ("GET", "/close", 200, Some("2"), "hi"),
         ("GET", "/chunks", 200, None, "abcdefg"),
