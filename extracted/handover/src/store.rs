@@ -22,6 +22,12 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// The canonical tables, parents first.
     fn tables(&self) -> &'static [Table];
 
+    /// The same tables in the order in which rows are taken in here, first copy and feed alike, and in the reverse of which they are
+    /// removed. The order of [`Store::tables`] is the one that both sides tell each other; this one is a side's own affair.
+    fn intake(&self) -> &'static [Table] {
+        self.tables()
+    }
+
     /// The rows with these keys, in any order; keys without a row are left out. At most 1,000 keys.
     fn find(&self, conn: &mut Conn, table: &Table, keys: &[Key]) -> Result<Vec<Row>, Error>;
 

@@ -33,6 +33,12 @@ fn main() -> std::process::ExitCode {
             migration::numbers,
         ));
         trials.push(trial(
+            "service",
+            "what_it_writes_itself_is_held_to_the_rules_of_prices",
+            &database,
+            migration::rules,
+        ));
+        trials.push(trial(
             "both",
             "rows_come_back_from_the_other_side_as_they_were",
             &database,
@@ -74,6 +80,7 @@ const SERVICE: &[(&str, Work)] = &[
         "a_long_history_makes_the_next_entry_no_slower",
         rows::long_history,
     ),
+    ("a_history_may_come_before_its_product", rows::history_first),
     (
         "a_product_that_loses_its_history_keeps_a_price_that_does_not_travel",
         rows::no_history,

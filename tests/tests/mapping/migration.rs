@@ -84,6 +84,74 @@ pub(crate) fn numbers(database: &Database) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A product has a price and an entry has a product, and both go together, though no foreign key says so everywhere; and the triggers of the
+/// pen are those that were generated, though a table was made anew since.
+pub(crate) fn rules(database: &Database) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let data = database.create(folder.path(), "rules.db")?;
+    let db = Db::open(data.url(), &PoolSettings::default())?;
+    db.migrate(&catalog::MIGRATIONS)?;
+    let mut conn = db.connect()?;
+    let product = |price_seq| {
+        format!(
+            "INSERT INTO products (id, sku, name, description, category_id, status, price_seq, version, created_at, updated_at) \
+             VALUES (1, 'A', 'A', '', 1, 'active', {price_seq}, 1, '2026-01-01 00:00:00', '2026-01-01 00:00:00')"
+        )
+    };
+    let entry = |seq| {
+        format!(
+            "INSERT INTO price_history (product_id, seq, amount, currency, effective_from) \
+             VALUES (1, {seq}, 10, 'GBP', '2026-01-01 00:00:00')"
+        )
+    };
+    conn.batch_execute("INSERT INTO categories (id, slug, name) VALUES (1, 'mugs', 'Mugs')")?;
+    let mut run = |statements: &[&str]| -> Result<(), diesel::result::Error> {
+        let done = conn.batch_execute(&format!("BEGIN; {}; COMMIT", statements.join("; ")));
+        if done.is_err() {
+            // What fails at its end is over on PostgreSQL, and on SQLite still open.
+            let _ = conn.batch_execute("ROLLBACK");
+        }
+        done
+    };
+    ensure!(run(&[&entry(1)]).is_err(), "an entry without a product");
+    ensure!(run(&[&product(1)]).is_err(), "a product without a price");
+    ensure!(
+        run(&[&product(2), &entry(1)]).is_err(),
+        "the price in force is not there"
+    );
+    run(&[&product(1), &entry(1), &entry(2)])?;
+    ensure!(
+        run(&["UPDATE products SET price_seq = 3"]).is_err(),
+        "it points at nothing"
+    );
+    run(&["UPDATE products SET price_seq = 2"])?;
+    ensure!(
+        run(&["DELETE FROM price_history WHERE seq = 2"]).is_err(),
+        "the price in force went"
+    );
+    run(&["DELETE FROM price_history WHERE seq = 1"])?;
+    run(&["DELETE FROM products"])?;
+    drop(conn);
+    let left = lines(&db, "SELECT CAST(count(*) AS TEXT) AS line FROM price_history")?;
+    ensure!(left == ["0"], "the history of a product stayed: {left:?}");
+    if matches!(&*db.connect()?, Conn::Sqlite(_)) {
+        let there = lines(
+            &db,
+            "SELECT sql AS line FROM sqlite_master WHERE type = 'trigger'",
+        )?;
+        let generated = std::fs::read_to_string(
+            Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("../migrations/catalog/sqlite/2026-11-25-000300_pen/up.sql"),
+        )?;
+        for trigger in generated.split("CREATE TRIGGER ").skip(1) {
+            let (text, _) = trigger.split_once("END;").context("a trigger ends")?;
+            let text = format!("CREATE TRIGGER {text}END");
+            ensure!(there.contains(&text), "not there any more: {text}");
+        }
+    }
+    Ok(())
+}
+
 fn lines(db: &Db, sql: &str) -> anyhow::Result<Vec<String>> {
     let mut conn = db.connect()?;
     let lines: Vec<Line> = diesel::sql_query(sql).load(&mut *conn)?;

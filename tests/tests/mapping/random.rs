@@ -221,7 +221,7 @@ impl Life {
     /// Deletions children first, then rows parents first, in one transaction.
     fn apply(&self, side: &Side, changes: &[(&'static str, Key)]) -> Result<(), Error> {
         side.transact(|conn| {
-            for table in side.store.tables().iter().rev() {
+            for table in side.store.intake().iter().rev() {
                 let gone: Vec<Key> = changes
                     .iter()
                     .filter(|(name, key)| *name == table.name && self.shop.get(name, key).is_none())
@@ -229,7 +229,7 @@ impl Life {
                     .collect();
                 side.store.remove(conn, table, &gone)?;
             }
-            for table in side.store.tables() {
+            for table in side.store.intake() {
                 let rows: Vec<Row> = changes
                     .iter()
                     .filter(|(name, _)| *name == table.name)

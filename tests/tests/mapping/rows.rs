@@ -38,7 +38,7 @@ pub(crate) fn twice(side: &Side) -> anyhow::Result<()> {
 /// follower puts them instead.
 pub(crate) fn added(side: &Side) -> anyhow::Result<()> {
     let shop = Shop::awkward();
-    for table in side.store.tables() {
+    for table in side.store.intake() {
         for rows in shop.rows(table).chunks(1000) {
             side.transact(|conn| side.store.add(conn, table, rows))?;
         }
@@ -116,6 +116,43 @@ pub(crate) fn either_order(side: &Side) -> anyhow::Result<()> {
         }
         side.holds(&after)?;
     }
+    Ok(())
+}
+
+/// No entry is made that stands for a history which is there, and what is removed before its product comes leaves nothing behind.
+pub(crate) fn history_first(side: &Side) -> anyhow::Result<()> {
+    let entries = || side.ask("SELECT CAST(count(*) AS TEXT) AS line FROM price_history");
+    side.put("categories", &[category(1, "mugs", "Mugs")])?;
+    let (prices, products) = (side.table("price_history")?, side.table("products")?);
+    let history = [
+        entry(70, 7, 100, EARLIER),
+        entry(71, 7, 120, LATER),
+        entry(90, 9, 5, EARLIER),
+    ];
+    side.transact(|conn| side.store.add(conn, prices, &history))?;
+    side.put(
+        "price_history",
+        &[entry(72, 7, 130, LATER), entry(69, 7, 90, LATER)],
+    )?;
+    side.transact(|conn| side.store.remove(conn, prices, &[id(90)]))?;
+    ensure!(entries()? == "4", "{} entries", entries()?);
+    let mug = product(7, "MUG", "Mug", 1, 130);
+    side.transact(|conn| side.store.add(conn, products, std::slice::from_ref(&mug)))?;
+    ensure!(entries()? == "4", "{} entries", entries()?);
+    let mut shop = Shop::default();
+    shop.add("categories", category(1, "mugs", "Mugs"));
+    shop.add("products", mug);
+    for (id, price, from) in [
+        (69, 90, LATER),
+        (70, 100, EARLIER),
+        (71, 120, LATER),
+        (72, 130, LATER),
+    ] {
+        shop.add("price_history", entry(id, 7, price, from));
+    }
+    side.holds(&shop)?;
+    side.transact(|conn| side.store.remove(conn, products, &[id(7)]))?;
+    ensure!(entries()? == "0", "{} entries", entries()?);
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::ensure;
 use banyan_tests::till::{Created, Database};
 use chassis::db::{Conn, Db, Error, PoolSettings, transact};
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 use handover::row::{Key, Row, chunk_hash};
@@ -80,9 +81,21 @@ impl Side {
         })
     }
 
-    /// Runs work in one transaction, and takes it back if it fails.
+    /// Runs work in one transaction that is marked as a follower's, and takes it back if it fails.
     pub(crate) fn transact<T>(&self, work: impl Fn(&mut Conn) -> Result<T, Error>) -> Result<T, Error> {
-        transact(&mut *self.db.connect()?, work)
+        transact(&mut *self.db.connect()?, |conn| {
+            let (mark, unmark) = match conn {
+                Conn::Postgres(_) => ("SET LOCAL banyan.follower = 'catalog'", "RESET banyan.follower"),
+                Conn::Sqlite(_) => (
+                    "INSERT INTO mark_catalog VALUES ('catalog')",
+                    "DELETE FROM mark_catalog",
+                ),
+            };
+            conn.batch_execute(mark)?;
+            let done = work(conn)?;
+            conn.batch_execute(unmark)?;
+            Ok(done)
+        })
     }
 
     pub(crate) fn table(&self, name: &str) -> anyhow::Result<&'static Table> {

@@ -2,9 +2,11 @@
 //!
 //! The canonical tables are the monolith's. Here a product's price stands in its history alone, so a product is read together with the
 //! entry in force (`products`), and entries are numbered within their product (`prices`). Categories and keys have the canonical form
-//! already. A product that is copied before its history gets a *provisional* entry, which is no row of the history and never travels.
+//! already. The history is taken in before the products, since a product needs a price: one whose history has not come gets a *provisional*
+//! entry, which is no row of the history and never travels.
 
 mod canonical;
+mod history;
 mod prices;
 mod products;
 
@@ -134,6 +136,11 @@ pub(crate) struct Rows;
 impl Store for Rows {
     fn tables(&self) -> &'static [Table] {
         &[CATEGORIES, PRODUCTS, PRICES, KEYS]
+    }
+
+    /// With a history that is there already, a product needs no provisional entry, which would be written twice.
+    fn intake(&self) -> &'static [Table] {
+        &[CATEGORIES, PRICES, PRODUCTS, KEYS]
     }
 
     fn find(&self, conn: &mut Conn, table: &Table, keys: &[Key]) -> Result<Vec<Row>, Error> {

@@ -1,5 +1,7 @@
 //! Products: a canonical row is a row here and the entry of the price history that is in force.
 
+use std::collections::BTreeMap;
+
 use chassis::db::{Conn, Error};
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
@@ -10,7 +12,8 @@ use serde_json::Value;
 
 use super::canonical::{self, Read};
 use super::column;
-use super::prices::{self, Entry};
+use super::history::{Entry, Last, in_force};
+use super::prices;
 use crate::schema::{price_history, products};
 use crate::store::search;
 use crate::words::index_entry;
@@ -101,19 +104,22 @@ pub(super) fn page(conn: &mut Conn, range: &Range, limit: usize) -> Result<Vec<R
 /// entry.
 pub(super) fn put(conn: &mut Conn, rows: &[Row]) -> Result<(), Error> {
     let incoming: Vec<Incoming<'_>> = rows.iter().map(Incoming::read).collect::<Result<_, _>>()?;
-    let last = prices::in_force(conn, incoming.iter().map(|product| product.id))?;
-    // The first entry, until the history says otherwise; a product that is there keeps what it has.
-    let seq = |product: &Incoming<'_>| last.get(&product.id).map_or(1, |last| last.seq);
-    let own: Vec<Row> = incoming.iter().map(|one| one.own(seq(one))).collect();
+    let last = in_force(conn, incoming.iter().map(|product| product.id))?;
+    let own = |product: &Incoming<'_>| product.own(price_seq(&last, product.id));
+    let own: Vec<Row> = incoming.iter().map(own).collect();
     super::PLAIN.put(conn, &OWN, &own)?;
-    prices::provide(conn, &provisional(&incoming)?, &last)?;
+    prices::provide(conn, &provisional(&incoming, &last)?)?;
     index(conn, &incoming)
 }
 
-/// Adds products that are not there, each with a provisional entry.
+/// Adds products that are not there.
 pub(super) fn add(conn: &mut Conn, rows: &[Row]) -> Result<(), Error> {
     let incoming: Vec<Incoming<'_>> = rows.iter().map(Incoming::read).collect::<Result<_, _>>()?;
-    let added: Vec<Added<'_>> = incoming.iter().map(Incoming::added).collect::<Result<_, _>>()?;
+    let last = in_force(conn, incoming.iter().map(|product| product.id))?;
+    let added: Vec<Added<'_>> = incoming
+        .iter()
+        .map(|product| product.added(price_seq(&last, product.id)))
+        .collect::<Result<_, _>>()?;
     match conn {
         // No JSON is made and taken apart, and nothing is looked for that might be in the way.
         Conn::Postgres(conn) => diesel::copy_from(products::table)
@@ -123,12 +129,17 @@ pub(super) fn add(conn: &mut Conn, rows: &[Row]) -> Result<(), Error> {
             .values(&added)
             .execute(conn)?,
     };
-    prices::begin(conn, &provisional(&incoming)?)?;
+    prices::provide(conn, &provisional(&incoming, &last)?)?;
     let found = incoming.iter().filter(|product| product.deleted_at.is_none());
     Ok(search::add(conn, &index_entries(found)?)?)
 }
 
-/// A product that is added, with the first entry of its history in force.
+/// The number of the entry in force: the last one, or the provisional one that stands for all.
+fn price_seq(last: &BTreeMap<i64, Last>, product: i64) -> i64 {
+    last.get(&product).map_or(1, |last| last.seq)
+}
+
+/// A product that is added.
 #[derive(Insertable)]
 #[diesel(table_name = products, treat_none_as_default_value = false)]
 struct Added<'r> {
@@ -145,9 +156,11 @@ struct Added<'r> {
     deleted_at: Option<NaiveDateTime>,
 }
 
-/// What stands for the histories of these products until they have come.
-fn provisional(incoming: &[Incoming<'_>]) -> Result<Vec<Entry>, Error> {
-    incoming.iter().map(Incoming::provisional).collect()
+/// What stands for the histories of those of these products that have none.
+fn provisional(incoming: &[Incoming<'_>], last: &BTreeMap<i64, Last>) -> Result<Vec<Entry>, Error> {
+    let has_history = |product: &Incoming<'_>| last.get(&product.id).is_some_and(Last::is_of_the_history);
+    let lacking = incoming.iter().filter(|product| !has_history(product));
+    lacking.map(Incoming::provisional).collect()
 }
 
 /// A product as it comes.
@@ -172,7 +185,7 @@ impl<'r> Incoming<'r> {
         })
     }
 
-    fn added(&self) -> Result<Added<'r>, Error> {
+    fn added(&self, price_seq: i64) -> Result<Added<'r>, Error> {
         Ok(Added {
             id: self.id,
             sku: self.row.text("sku")?,
@@ -180,7 +193,7 @@ impl<'r> Incoming<'r> {
             description: self.row.text("description")?,
             category_id: self.row.integer("category_id")?,
             status: self.row.text("status")?,
-            price_seq: 1,
+            price_seq,
             version: self.row.integer("version")?,
             created_at: self.row.time("created_at")?,
             updated_at: self.updated_at,

@@ -112,7 +112,7 @@ pub(crate) fn replace(
     put(conn, store, table, &rows)
 }
 
-/// Makes the changed rows what they are at the source: deletions children first, then the others parents first.
+/// Makes the changed rows what they are at the source: deletions in the reverse of [`Store::intake`], then the others in its order.
 pub(crate) fn changes(conn: &mut Conn, store: &dyn Store, changes: &[Change]) -> Result<(), Error> {
     if let Some(unknown) = changes
         .iter()
@@ -123,7 +123,7 @@ pub(crate) fn changes(conn: &mut Conn, store: &dyn Store, changes: &[Change]) ->
             unknown.table
         )));
     }
-    for table in store.tables().iter().rev() {
+    for table in store.intake().iter().rev() {
         let gone: Vec<Key> = of(changes, table)
             .filter(|change| change.row.is_none())
             .map(|change| change.key.clone())
@@ -132,7 +132,7 @@ pub(crate) fn changes(conn: &mut Conn, store: &dyn Store, changes: &[Change]) ->
             store.remove(conn, table, keys)?;
         }
     }
-    for table in store.tables() {
+    for table in store.intake() {
         let rows: Vec<Row> = of(changes, table)
             .filter_map(|change| change.row.clone())
             .collect();

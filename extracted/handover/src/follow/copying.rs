@@ -44,7 +44,7 @@ impl Worker {
             copy_table: self
                 .link
                 .store
-                .tables()
+                .intake()
                 .first()
                 .map(|table| table.name.to_owned()),
             ..before.clone()
@@ -124,7 +124,7 @@ impl Worker {
         let mut tables = self
             .link
             .store
-            .tables()
+            .intake()
             .iter()
             .skip_while(|known| known.name != table);
         let next = tables.nth(1).map(|next| next.name.to_owned());

@@ -99,7 +99,7 @@ impl Worker {
         let place = |name: &str| {
             self.link
                 .store
-                .tables()
+                .intake()
                 .iter()
                 .position(|table| table.name == name)
         };

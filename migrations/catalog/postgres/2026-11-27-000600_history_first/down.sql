@@ -1,0 +1,12 @@
+DROP TRIGGER price_history_has_a_product ON price_history;
+DROP FUNCTION price_history_has_a_product();
+DROP TRIGGER price_in_force_stays ON price_history;
+DROP TRIGGER products_have_a_price ON products;
+DROP FUNCTION product_has_a_price();
+DROP TRIGGER price_history_follows ON products;
+DROP FUNCTION price_history_follows();
+DELETE FROM price_history WHERE product_id NOT IN (SELECT id FROM products);
+ALTER TABLE price_history ADD CONSTRAINT price_history_product_id_fkey
+  FOREIGN KEY (product_id) REFERENCES products (id) ON DELETE CASCADE;
+ALTER TABLE products ADD CONSTRAINT products_have_a_price
+  FOREIGN KEY (id, price_seq) REFERENCES price_history (product_id, seq) DEFERRABLE INITIALLY DEFERRED;
