@@ -73,7 +73,7 @@ pub(crate) fn copies_and_follows(pair: &Pair) -> anyhow::Result<()> {
 }
 
 /// So many rows at the monolith, numbered from 1.
-fn add_things(pair: &Pair, many: usize) -> anyhow::Result<()> {
+pub(crate) fn add_things(pair: &Pair, many: usize) -> anyhow::Result<()> {
     let row = |n| format!("({n}, 'X-{n}', 'note {n}')");
     let rows: Vec<String> = (1..=many).map(row).collect();
     let insert = format!("INSERT INTO things (id, sku, note) VALUES {}", rows.join(", "));
