@@ -130,6 +130,14 @@ pub(crate) fn rules(database: &Database) -> anyhow::Result<()> {
         "the price in force went"
     );
     run(&["DELETE FROM price_history WHERE seq = 1"])?;
+    ensure!(
+        run(&["UPDATE products SET category_id = 2"]).is_err(),
+        "a product without a category"
+    );
+    ensure!(
+        run(&["DELETE FROM categories"]).is_err(),
+        "the category of a product went"
+    );
     run(&["DELETE FROM products"])?;
     drop(conn);
     let left = lines(&db, "SELECT CAST(count(*) AS TEXT) AS line FROM price_history")?;

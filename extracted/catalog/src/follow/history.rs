@@ -121,8 +121,8 @@ pub(super) fn in_force(
         .bind::<Array<BigInt>, _>(of)
         .load(conn)?,
         Conn::Sqlite(conn) => diesel::sql_query(
-            "SELECT product_id, seq, id FROM json_each($1) AS p JOIN price_history ON product_id = p.value \
-             AND seq = (SELECT max(seq) FROM price_history WHERE product_id = p.value)",
+            "SELECT h.product_id, h.seq, h.id FROM json_each($1) AS p JOIN price_history AS h ON h.product_id = p.value \
+             AND h.seq = (SELECT max(seq) FROM price_history WHERE product_id = p.value)",
         )
         .bind::<Text, _>(json(&of)?)
         .load(conn)?,

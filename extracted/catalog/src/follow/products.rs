@@ -1,10 +1,11 @@
 //! Products: a canonical row is a row here and the entry of the price history that is in force.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chassis::db::{Conn, Error};
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
+use diesel::result::DatabaseErrorKind;
 use handover::row::{Key, Row};
 use handover::store::{Range, Store};
 use handover::table::{Kind, Table};
@@ -14,7 +15,7 @@ use super::canonical::{self, Read};
 use super::column;
 use super::history::{Entry, Last, in_force};
 use super::prices;
-use crate::schema::{price_history, products};
+use crate::schema::{categories, price_history, products};
 use crate::store::search;
 use crate::words::index_entry;
 
@@ -104,6 +105,7 @@ pub(super) fn page(conn: &mut Conn, range: &Range, limit: usize) -> Result<Vec<R
 /// entry.
 pub(super) fn put(conn: &mut Conn, rows: &[Row]) -> Result<(), Error> {
     let incoming: Vec<Incoming<'_>> = rows.iter().map(Incoming::read).collect::<Result<_, _>>()?;
+    have_categories(conn, &incoming)?;
     let last = in_force(conn, incoming.iter().map(|product| product.id))?;
     let own = |product: &Incoming<'_>| product.own(price_seq(&last, product.id));
     let own: Vec<Row> = incoming.iter().map(own).collect();
@@ -115,6 +117,7 @@ pub(super) fn put(conn: &mut Conn, rows: &[Row]) -> Result<(), Error> {
 /// Adds products that are not there.
 pub(super) fn add(conn: &mut Conn, rows: &[Row]) -> Result<(), Error> {
     let incoming: Vec<Incoming<'_>> = rows.iter().map(Incoming::read).collect::<Result<_, _>>()?;
+    have_categories(conn, &incoming)?;
     let last = in_force(conn, incoming.iter().map(|product| product.id))?;
     let added: Vec<Added<'_>> = incoming
         .iter()
@@ -132,6 +135,27 @@ pub(super) fn add(conn: &mut Conn, rows: &[Row]) -> Result<(), Error> {
     prices::provide(conn, &provisional(&incoming, &last)?)?;
     let found = incoming.iter().filter(|product| product.deleted_at.is_none());
     Ok(search::add(conn, &index_entries(found)?)?)
+}
+
+/// Refuses products without a category, as a foreign key does: PostgreSQL asks a follower nothing, row by row, that can be asked at once.
+fn have_categories(conn: &mut Conn, incoming: &[Incoming<'_>]) -> Result<(), Error> {
+    let needed = incoming.iter().map(|product| product.row.integer("category_id"));
+    let mut needed: BTreeSet<i64> = needed.collect::<Result<_, _>>()?;
+    let there: Vec<i64> = categories::table
+        .filter(categories::id.eq_any(&needed))
+        .select(categories::id)
+        .load(conn)?;
+    for id in there {
+        needed.remove(&id);
+    }
+    match needed.first() {
+        None => Ok(()),
+        Some(id) => {
+            let told = Box::new(format!("there is no category {id}"));
+            let kind = DatabaseErrorKind::ForeignKeyViolation;
+            Err(diesel::result::Error::DatabaseError(kind, told).into())
+        }
+    }
 }
 
 /// The number of the entry in force: the last one, or the provisional one that stands for all.

@@ -4,6 +4,7 @@
 //! one is asked for, and written as well where the two have nothing to do with each other; it takes effect after the first. A copy that
 //! keeps to a rate does neither: it shall be noticed little, and work at both ends at once is noticed most.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,9 +27,14 @@ const CHUNKS_PER_S: u32 = 100;
 /// How often a copy stops to read the feed, so that it does not grow long.
 const FEED_EVERY: Duration = Duration::from_secs(5);
 
-/// A chunk that was asked for before its time has come, while the row was about to be `before`.
+/// How many chunks are asked for before their time has come: one that is written beside the one whose turn it is, and one that is at hand
+/// when either is done.
+const AHEAD: usize = 2;
+
+/// A chunk, and the follower's row before and after it.
 pub(super) struct Ahead {
     before: Follow,
+    next: Follow,
     table: String,
     work: Work,
 }
@@ -36,7 +42,7 @@ pub(super) struct Ahead {
 /// How far it is.
 enum Work {
     Asked(Snapshot),
-    Begun(Begun),
+    Begun(JoinHandle<Result<bool, Error>>),
 }
 
 /// Whether the follower's row is what a chunk needs, or about to be.
@@ -44,12 +50,6 @@ enum Work {
 enum Turn {
     Now,
     BehindAnother,
-}
-
-/// A chunk that is being written, and the follower's row once it is there.
-struct Begun {
-    next: Follow,
-    written: JoinHandle<Result<bool, Error>>,
 }
 
 impl Worker {
@@ -72,9 +72,9 @@ impl Worker {
         Ok(Duration::ZERO)
     }
 
-    /// Copies one chunk, while the next is asked for and may be begun.
+    /// Copies one chunk, while the next ones are asked for and the first of them may be begun.
     pub(super) async fn copy(&mut self, before: Follow) -> Result<Duration, Error> {
-        let is_begun = matches!(&self.ahead, Some(ahead) if matches!(ahead.work, Work::Begun(_)));
+        let is_begun = self.ahead.front().is_some_and(Ahead::is_begun);
         let must_feed = self.fed.elapsed() > FEED_EVERY;
         if must_feed && !is_begun {
             return self.follow(before).await;
@@ -82,27 +82,22 @@ impl Worker {
         let Some(table) = before.copy_table.clone() else {
             return Err(Error::Defect("a copy without a table".to_owned()));
         };
-        let begun = match self.ahead.take() {
-            Some(ahead) if ahead.is(&before, &table) => match ahead.work {
-                Work::Asked(chunk) => self.begin_chunk(&before, &table, chunk, Turn::Now),
-                Work::Begun(begun) => begun,
-            },
+        let mut ahead = std::mem::take(&mut self.ahead);
+        let chunk = match ahead.pop_front() {
+            Some(chunk) if chunk.is(&before, &table) => chunk,
             stray => {
-                end(stray).await;
-                let (after, rows) = (before.copy_key.as_ref(), self.at_once_rows());
-                let chunk = self.link.peer.snapshot(&table, after, rows).await?;
-                self.begin_chunk(&before, &table, chunk, Turn::Now)
+                end(stray.into_iter().chain(std::mem::take(&mut ahead))).await;
+                self.ask(before.clone(), table.clone()).await?
             }
         };
-        let next = begun.next;
-        let is_throttled = self.link.copy_rows_per_s > 0;
-        let ask = async {
-            if must_feed || is_throttled {
-                return None;
+        let (next, written) = (chunk.next.clone(), self.write(chunk, Turn::Now));
+        let fill = async {
+            if !must_feed && self.link.copy_rows_per_s == 0 {
+                self.fill(&mut ahead, &next, &table).await;
             }
-            self.ask_ahead(&table, next.clone()).await
+            ahead
         };
-        let (done, ahead) = tokio::join!(begun.written, ask);
+        let (done, ahead) = tokio::join!(written, fill);
         let done = done.map_err(Error::defect)?;
         if done.is_err() {
             // Nothing of it can take effect now; what it has locked must not stand in the way.
@@ -156,32 +151,52 @@ impl Worker {
         }
     }
 
-    /// Asks for the chunk that comes when the row is `before`, and begins it if it need not wait for the one of `table` that is being written.
-    async fn ask_ahead(&self, table: &str, before: Follow) -> Option<Ahead> {
-        let next = before.copy_table.clone()?;
-        let (after, rows) = (before.copy_key.as_ref(), self.at_once_rows());
-        let chunk = self.link.peer.snapshot(&next, after, rows).await.ok()?;
+    /// Asks for the chunks after the one of `table` that is being written and leaves `next`, and begins the first if it need not wait.
+    async fn fill(&self, ahead: &mut VecDeque<Ahead>, next: &Follow, table: &str) {
         let store = &*self.link.store;
-        let is_apart =
-            next == table && feed::table(store, table).is_ok_and(|table| store.is_row_by_row(table));
-        let work = if is_apart {
-            Work::Begun(self.begin_chunk(&before, table, chunk, Turn::BehindAnother))
-        } else {
-            Work::Asked(chunk)
-        };
-        Some(Ahead {
+        let is_apart = feed::table(store, table).is_ok_and(|table| store.is_row_by_row(table));
+        loop {
+            if let Some(first) = ahead.pop_front_if(|first| is_apart && first.table == table) {
+                let (before, next, table) = (first.before.clone(), first.next.clone(), first.table.clone());
+                ahead.push_front(Ahead {
+                    before,
+                    next,
+                    table,
+                    work: Work::Begun(self.write(first, Turn::BehindAnother)),
+                });
+            }
+            let last = ahead.back().map_or(next, |last| &last.next);
+            let Some(table) = last.copy_table.clone().filter(|_| ahead.len() < AHEAD) else {
+                return;
+            };
+            match self.ask(last.clone(), table).await {
+                Ok(chunk) => ahead.push_back(chunk),
+                // It is asked again in its turn.
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Asks for the chunk that comes when the row is `before`.
+    async fn ask(&self, before: Follow, table: String) -> Result<Ahead, Error> {
+        let (after, rows) = (before.copy_key.as_ref(), self.at_once_rows());
+        let chunk = self.link.peer.snapshot(&table, after, rows).await?;
+        Ok(Ahead {
+            next: self.after_chunk(&before, &table, &chunk),
             before,
-            table: next,
-            work,
+            table,
+            work: Work::Asked(chunk),
         })
     }
 
-    /// Begins to write a chunk.
-    fn begin_chunk(&self, before: &Follow, table: &str, chunk: Snapshot, turn: Turn) -> Begun {
-        let next = self.after_chunk(before, table, &chunk);
-        let (link, table) = (Arc::clone(&self.link), table.to_owned());
-        let (from, to) = (before.clone(), next.clone());
-        let write = async move {
+    /// Begins to write a chunk, unless it has begun.
+    fn write(&self, ahead: Ahead, turn: Turn) -> JoinHandle<Result<bool, Error>> {
+        let chunk = match ahead.work {
+            Work::Asked(chunk) => chunk,
+            Work::Begun(written) => return written,
+        };
+        let (link, table, from, to) = (Arc::clone(&self.link), ahead.table, ahead.before, ahead.next);
+        tokio::spawn(async move {
             let (names, store) = (Arc::clone(&link.names), Arc::clone(&link.store));
             let work = move |conn: &mut Conn| {
                 if let (Conn::Postgres(_), Phase::Copying) = (&*conn, to.phase) {
@@ -205,11 +220,7 @@ impl Worker {
                 Err(Error::TakenBack) => Ok(false),
                 done => done,
             }
-        };
-        Begun {
-            next,
-            written: tokio::spawn(write),
-        }
+        })
     }
 
     fn at_once_rows(&self) -> usize {
@@ -237,15 +248,17 @@ impl Ahead {
         let before = &self.before;
         before.cursor == follow.cursor && self.table == table && before.copy_key == follow.copy_key
     }
+
+    fn is_begun(&self) -> bool {
+        matches!(self.work, Work::Begun(_))
+    }
 }
 
 /// Waits until nothing is written of what was begun ahead: either it takes effect in its turn, or not at all.
-pub(super) async fn end(ahead: Option<Ahead>) {
-    if let Some(Ahead {
-        work: Work::Begun(begun),
-        ..
-    }) = ahead
-    {
-        let _ = begun.written.await;
+pub(super) async fn end(ahead: impl IntoIterator<Item = Ahead>) {
+    for chunk in ahead {
+        if let Work::Begun(written) = chunk.work {
+            let _ = written.await;
+        }
     }
 }

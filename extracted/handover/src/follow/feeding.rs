@@ -24,7 +24,7 @@ impl Worker {
     /// Reads a page of the feed and applies it.
     pub(super) async fn follow(&mut self, before: Follow) -> Result<Duration, Error> {
         self.fed = Instant::now();
-        copying::end(self.ahead.take()).await;
+        copying::end(std::mem::take(&mut self.ahead)).await;
         // Until it has been at the end lately this side cannot say that it is current, and no hand-over to it begins: then it does not
         // wait for news, as after a turn in a quiet shop.
         let was_at_end = self.link.lag().is_some_and(|lag| lag <= 2 * LONG_POLL);

@@ -10,3 +10,8 @@ ALTER TABLE price_history ADD CONSTRAINT price_history_product_id_fkey
   FOREIGN KEY (product_id) REFERENCES products (id) ON DELETE CASCADE;
 ALTER TABLE products ADD CONSTRAINT products_have_a_price
   FOREIGN KEY (id, price_seq) REFERENCES price_history (product_id, seq) DEFERRABLE INITIALLY DEFERRED;
+DROP TRIGGER category_with_products_stays ON categories;
+DROP FUNCTION category_is_not_needed();
+DROP TRIGGER products_have_a_category ON products;
+DROP FUNCTION product_has_a_category();
+ALTER TABLE products ADD CONSTRAINT products_category_id_fkey FOREIGN KEY (category_id) REFERENCES categories (id);

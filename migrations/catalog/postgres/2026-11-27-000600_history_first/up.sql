@@ -1,6 +1,32 @@
 -- A first copy brings the history before the products, so that no price is written twice: an entry may come before its product. What this
--- service writes itself is held to the rules as before, at its end; a follower, as PostgreSQL's own, takes the source's word. A foreign key
--- asks row by row, and locks what it finds.
+-- service writes itself is held to the rules as before; a follower, as PostgreSQL's own, takes the source's word, and asks for the
+-- categories of many products at once. A foreign key asks row by row and locks what it finds, and two transactions that lock the same
+-- category make each other's every look at it dearer.
+ALTER TABLE products DROP CONSTRAINT products_category_id_fkey;
+CREATE FUNCTION product_has_a_category() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  -- As a foreign key does it: whoever removes the category waits for this transaction, and finds the product then.
+  PERFORM FROM categories AS c WHERE c.id = NEW.category_id FOR KEY SHARE;
+  IF NOT FOUND THEN
+    RAISE foreign_key_violation USING MESSAGE = format('there is no category %s for product %s', NEW.category_id, NEW.id),
+      TABLE = TG_TABLE_NAME, CONSTRAINT = TG_NAME;
+  END IF;
+  RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER products_have_a_category AFTER INSERT OR UPDATE OF category_id ON products
+  FOR EACH ROW WHEN (current_setting('banyan.follower', true) IS DISTINCT FROM 'catalog')
+  EXECUTE FUNCTION product_has_a_category();
+CREATE FUNCTION category_is_not_needed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM FROM products AS p WHERE p.category_id = OLD.id;
+  IF FOUND THEN
+    RAISE foreign_key_violation USING MESSAGE = format('category %s has products', OLD.id), TABLE = TG_TABLE_NAME, CONSTRAINT = TG_NAME;
+  END IF;
+  RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER category_with_products_stays AFTER DELETE OR UPDATE OF id ON categories
+  FOR EACH ROW WHEN (current_setting('banyan.follower', true) IS DISTINCT FROM 'catalog')
+  EXECUTE FUNCTION category_is_not_needed();
 ALTER TABLE price_history DROP CONSTRAINT price_history_product_id_fkey;
 ALTER TABLE products DROP CONSTRAINT products_have_a_price;
 CREATE FUNCTION price_history_follows() RETURNS trigger LANGUAGE plpgsql AS $$
