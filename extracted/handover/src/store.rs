@@ -43,13 +43,6 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
         self.put(conn, table, rows)
     }
 
-    /// Whether what is written of a row of this table depends on no other row of it, unique values apart. Two chunks of it may then be written
-    /// at once, by two transactions of which neither sees what the other writes.
-    fn is_row_by_row(&self, table: &Table) -> bool {
-        let _ = table;
-        false
-    }
-
     /// Removes the rows with these keys, and what hangs on them. Keys without a row are passed over.
     fn remove(&self, conn: &mut Conn, table: &Table, keys: &[Key]) -> Result<(), Error>;
 

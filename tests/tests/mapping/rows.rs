@@ -139,6 +139,8 @@ pub(crate) fn history_first(side: &Side) -> anyhow::Result<()> {
     let mug = product(7, "MUG", "Mug", 1, 130);
     side.transact(|conn| side.store.add(conn, products, std::slice::from_ref(&mug)))?;
     ensure!(entries()? == "4", "{} entries", entries()?);
+    let lost = side.put("products", &[product(8, "LOST", "Lost", 404, 1)]);
+    ensure!(lost.is_err(), "a product without a category was taken in");
     let mut shop = Shop::default();
     shop.add("categories", category(1, "mugs", "Mugs"));
     shop.add("products", mug);

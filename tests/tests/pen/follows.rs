@@ -72,8 +72,42 @@ pub(crate) fn copies_and_follows(pair: &Pair) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Writers hand values on from rows of one chunk to those of the next, so that two chunks may want the same.
+pub(crate) fn exchanged_meanwhile(pair: &Pair) -> anyhow::Result<()> {
+    add_things(pair, 6000)?;
+    pair.link()?;
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| -> anyhow::Result<()> {
+            let mut round = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                let (low, high) = (1 + round % 5000, 1001 + round % 5000);
+                round += 37;
+                pair.monolith.rogue(&format!(
+                    "BEGIN; UPDATE things SET sku = 'free-' || id WHERE id IN ({low}, {high}); \
+                     UPDATE things SET sku = 'X-{low}-{round}' WHERE id = {high}; \
+                     UPDATE things SET sku = 'X-{high}-{round}' WHERE id = {low}; COMMIT"
+                ))?;
+            }
+            Ok(())
+        });
+        let copied = [false, true, true].into_iter().try_for_each(|again| {
+            pair.copy(again)?;
+            pair.until("the service follows", || {
+                Ok((pair.phase()? == Some(Phase::Following)).then_some(()))
+            })
+        });
+        is_over.store(true, Ordering::Relaxed);
+        let written = writer
+            .join()
+            .map_err(|_| anyhow::anyhow!("the writer panicked"))?;
+        copied.and(written)
+    })?;
+    pair.until_equal()
+}
+
 /// So many rows at the monolith, numbered from 1.
-pub(crate) fn add_things(pair: &Pair, many: usize) -> anyhow::Result<()> {
+fn add_things(pair: &Pair, many: usize) -> anyhow::Result<()> {
     let row = |n| format!("({n}, 'X-{n}', 'note {n}')");
     let rows: Vec<String> = (1..=many).map(row).collect();
     let insert = format!("INSERT INTO things (id, sku, note) VALUES {}", rows.join(", "));

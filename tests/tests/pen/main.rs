@@ -3,7 +3,6 @@
 //! For whoever changes `extracted/handover`. What is tested here is the protocol as code: over HTTP, between two links with two tables.
 //! The shop, the router and killed processes are in `handover`.
 
-mod apart;
 mod follows;
 mod guards;
 mod limits;
@@ -32,8 +31,6 @@ fn main() -> std::process::ExitCode {
             trials.push(trial(name, &database, races::moves_beside_writers, 0));
             let name = "a_write_that_changes_nothing_keeps_the_pen_until_it_ends";
             trials.push(trial(name, &database, races::a_write_of_nothing, 0));
-            let name = "a_chunk_that_is_written_ahead_takes_effect_in_its_turn";
-            trials.push(trial(name, &database, apart::in_turn, 0));
         }
     }
     libtest_mimic::run(&args, trials).exit_code()
@@ -58,7 +55,7 @@ const WORKS: &[(&str, Work)] = &[
     ),
     (
         "a_copy_beside_rows_that_exchange_their_values_is_equal",
-        apart::exchanged_meanwhile,
+        follows::exchanged_meanwhile,
     ),
     (
         "a_repair_comes_to_its_end_beside_writers",

@@ -178,7 +178,7 @@ impl Pair {
                 for (gate, settings) in settings {
                     let module = handover::Module {
                         gate,
-                        store: Arc::new(crate::apart::Apart),
+                        store: Arc::new(PLAIN),
                     };
                     // The trials that need no pen never look at it.
                     let stage = stopped

@@ -174,11 +174,6 @@ impl Store for Rows {
         }
     }
 
-    fn is_row_by_row(&self, table: &Table) -> bool {
-        // Entries are numbered by what is there of their product.
-        table.name == "products"
-    }
-
     fn remove(&self, conn: &mut Conn, table: &Table, keys: &[Key]) -> Result<(), Error> {
         match table.name {
             // Their history goes with them, and so does what the index has of them.

@@ -37,33 +37,6 @@ pub(crate) fn as_follower(
     Ok(true)
 }
 
-/// The same where `before` is what another transaction, still open, is about to leave: the work is done meanwhile, and taken back, as
-/// [`Error::TakenBack`], if that one leaves something else. The two may wait for each other over a unique value; then the
-/// database stops one, and it is run again.
-pub(crate) fn behind_another(
-    conn: &mut Conn,
-    names: &Names,
-    before: &Follow,
-    next: &Follow,
-    work: impl FnOnce(&mut Conn) -> Result<(), Error>,
-) -> Result<bool, Error> {
-    if !is_still_elsewhere(conn, names)? {
-        return Ok(false);
-    }
-    pen::mark(conn, names)?;
-    work(conn)?;
-    pen::unmark(conn, names)?;
-    if matches!(conn, Conn::Postgres(_)) {
-        // The condition of an UPDATE is judged by what is committed, so it alone would not wait for the other one.
-        conn.batch_execute(&format!("SELECT FROM {} FOR UPDATE", names.follow))?;
-    }
-    if !take(conn, names, before)? {
-        return Err(Error::TakenBack);
-    }
-    record::put(conn, names, next)?;
-    Ok(true)
-}
-
 /// Whether the other side holds the pen, and will until this transaction ends.
 fn is_still_elsewhere(conn: &mut Conn, names: &Names) -> Result<bool, Error> {
     let pen = pen::read_for_write(conn, names)?;

@@ -1,21 +1,19 @@
 //! The copy of all rows, chunk by chunk, beside a feed that goes on.
 //!
 //! For [`super::worker`]. A chunk is written only if the cursor is still the one that its question carried. While it is written, the next
-//! one is asked for, and written as well where the two have nothing to do with each other; it takes effect after the first. A copy that
-//! keeps to a rate does neither: it shall be noticed little, and work at both ends at once is noticed most.
+//! one is asked for, unless the copy keeps to a rate: then it shall be noticed little, and work at both ends at once is noticed most.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chassis::db::Conn;
 use diesel::connection::SimpleConnection;
-use tokio::task::JoinHandle;
 
 use super::apply;
 use super::parking::{TRIES, is_misfit};
 use super::record::Follow;
 use super::worker::Worker;
+use crate::row::Key;
 use crate::store::Range;
 use crate::wire::{Phase, Snapshot};
 use crate::{Error, feed};
@@ -27,29 +25,12 @@ const CHUNKS_PER_S: u32 = 100;
 /// How often a copy stops to read the feed, so that it does not grow long.
 const FEED_EVERY: Duration = Duration::from_secs(5);
 
-/// How many chunks are asked for before their time has come: one that is written beside the one whose turn it is, and one that is at hand
-/// when either is done.
-const AHEAD: usize = 2;
-
-/// A chunk, and the follower's row before and after it.
+/// A chunk that was asked for before its time has come.
 pub(super) struct Ahead {
-    before: Follow,
-    next: Follow,
+    cursor: String,
     table: String,
-    work: Work,
-}
-
-/// How far it is.
-enum Work {
-    Asked(Snapshot),
-    Begun(JoinHandle<Result<bool, Error>>),
-}
-
-/// Whether the follower's row is what a chunk needs, or about to be.
-#[derive(Clone, Copy)]
-enum Turn {
-    Now,
-    BehindAnother,
+    after: Option<Key>,
+    chunk: Snapshot,
 }
 
 impl Worker {
@@ -72,42 +53,52 @@ impl Worker {
         Ok(Duration::ZERO)
     }
 
-    /// Copies one chunk, while the next ones are asked for and the first of them may be begun.
+    /// Copies one chunk, while the next is asked for.
     pub(super) async fn copy(&mut self, before: Follow) -> Result<Duration, Error> {
-        let is_begun = self.ahead.front().is_some_and(Ahead::is_begun);
-        let must_feed = self.fed.elapsed() > FEED_EVERY;
-        if must_feed && !is_begun {
+        if self.fed.elapsed() > FEED_EVERY {
             return self.follow(before).await;
         }
         let Some(table) = before.copy_table.clone() else {
             return Err(Error::Defect("a copy without a table".to_owned()));
         };
-        let mut ahead = std::mem::take(&mut self.ahead);
-        let chunk = match ahead.pop_front() {
-            Some(chunk) if chunk.is(&before, &table) => chunk,
-            stray => {
-                end(stray.into_iter().chain(std::mem::take(&mut ahead))).await;
-                self.ask(before.clone(), table.clone()).await?
+        let chunk = match self.ahead.take() {
+            Some(ahead) if ahead.is(&before, &table) => ahead.chunk,
+            _ => {
+                self.link
+                    .peer
+                    .snapshot(&table, before.copy_key.as_ref(), self.at_once_rows())
+                    .await?
             }
         };
-        let (next, written) = (chunk.next.clone(), self.write(chunk, Turn::Now));
-        let fill = async {
-            if !must_feed && self.link.copy_rows_per_s == 0 {
-                self.fill(&mut ahead, &next, &table).await;
+        let next = self.after_chunk(&before, &table, &chunk);
+        let is_last = next.phase != Phase::Copying;
+        let is_throttled = self.link.copy_rows_per_s > 0;
+        let ask = async {
+            if is_throttled {
+                return None;
             }
-            ahead
+            let (table, after) = (next.copy_table.clone()?, next.copy_key.clone());
+            let chunk = self
+                .link
+                .peer
+                .snapshot(&table, after.as_ref(), self.at_once_rows())
+                .await
+                .ok()?;
+            Some(Ahead {
+                cursor: next.cursor.clone(),
+                table,
+                after,
+                chunk,
+            })
         };
-        let (done, ahead) = tokio::join!(written, fill);
-        let done = done.map_err(Error::defect)?;
-        if done.is_err() {
-            // Nothing of it can take effect now; what it has locked must not stand in the way.
-            end(ahead).await;
-        } else {
-            self.ahead = ahead;
-        }
+        let (done, ahead) = tokio::join!(
+            self.write_chunk(before.clone(), next.clone(), table.clone(), chunk),
+            ask
+        );
         match done {
             Ok(_) => {
                 self.misfits = 0;
+                self.ahead = if is_last { None } else { ahead };
                 Ok(self.throttle(next.copied_rows))
             }
             // It refers to a row that came after its table was copied: the feed has that.
@@ -151,76 +142,29 @@ impl Worker {
         }
     }
 
-    /// Asks for the chunks after the one of `table` that is being written and leaves `next`, and begins the first if it need not wait.
-    async fn fill(&self, ahead: &mut VecDeque<Ahead>, next: &Follow, table: &str) {
-        let store = &*self.link.store;
-        let is_apart = feed::table(store, table).is_ok_and(|table| store.is_row_by_row(table));
-        loop {
-            if let Some(first) = ahead.pop_front_if(|first| is_apart && first.table == table) {
-                let (before, next, table) = (first.before.clone(), first.next.clone(), first.table.clone());
-                ahead.push_front(Ahead {
-                    before,
-                    next,
-                    table,
-                    work: Work::Begun(self.write(first, Turn::BehindAnother)),
-                });
+    async fn write_chunk(
+        &self,
+        before: Follow,
+        next: Follow,
+        table: String,
+        chunk: Snapshot,
+    ) -> Result<bool, Error> {
+        let (names, store) = (Arc::clone(&self.link.names), Arc::clone(&self.link.store));
+        let work = move |conn: &mut Conn| {
+            if let (Conn::Postgres(_), Phase::Copying) = (&*conn, next.phase) {
+                // If the server dies, the last chunks and the key behind them are gone together, and are asked for again.
+                conn.batch_execute("SET LOCAL synchronous_commit = off")?;
             }
-            let last = ahead.back().map_or(next, |last| &last.next);
-            let Some(table) = last.copy_table.clone().filter(|_| ahead.len() < AHEAD) else {
-                return;
-            };
-            match self.ask(last.clone(), table).await {
-                Ok(chunk) => ahead.push_back(chunk),
-                // It is asked again in its turn.
-                Err(_) => return,
-            }
-        }
-    }
-
-    /// Asks for the chunk that comes when the row is `before`.
-    async fn ask(&self, before: Follow, table: String) -> Result<Ahead, Error> {
-        let (after, rows) = (before.copy_key.as_ref(), self.at_once_rows());
-        let chunk = self.link.peer.snapshot(&table, after, rows).await?;
-        Ok(Ahead {
-            next: self.after_chunk(&before, &table, &chunk),
-            before,
-            table,
-            work: Work::Asked(chunk),
-        })
-    }
-
-    /// Begins to write a chunk, unless it has begun.
-    fn write(&self, ahead: Ahead, turn: Turn) -> JoinHandle<Result<bool, Error>> {
-        let chunk = match ahead.work {
-            Work::Asked(chunk) => chunk,
-            Work::Begun(written) => return written,
-        };
-        let (link, table, from, to) = (Arc::clone(&self.link), ahead.table, ahead.before, ahead.next);
-        tokio::spawn(async move {
-            let (names, store) = (Arc::clone(&link.names), Arc::clone(&link.store));
-            let work = move |conn: &mut Conn| {
-                if let (Conn::Postgres(_), Phase::Copying) = (&*conn, to.phase) {
-                    // If the server dies, the last chunks and the key behind them are gone together, and are asked for again.
-                    conn.batch_execute("SET LOCAL synchronous_commit = off")?;
-                }
-                let replace = |conn: &mut Conn| {
-                    let table = feed::table(&*store, &table)?;
-                    let range = Range {
-                        after: from.copy_key.clone(),
-                        through: chunk.through.clone(),
-                    };
-                    apply::replace(conn, &*store, table, range, &chunk.rows)
+            apply::as_follower(conn, &names, &before, &next, |conn| {
+                let table = feed::table(&*store, &table)?;
+                let range = Range {
+                    after: before.copy_key.clone(),
+                    through: chunk.through.clone(),
                 };
-                match turn {
-                    Turn::Now => apply::as_follower(conn, &names, &from, &to, replace),
-                    Turn::BehindAnother => apply::behind_another(conn, &names, &from, &to, replace),
-                }
-            };
-            match link.db.write(work).await {
-                Err(Error::TakenBack) => Ok(false),
-                done => done,
-            }
-        })
+                apply::replace(conn, &*store, table, range, &chunk.rows)
+            })
+        };
+        self.link.db.write(work).await
     }
 
     fn at_once_rows(&self) -> usize {
@@ -245,20 +189,6 @@ impl Worker {
 impl Ahead {
     /// Whether this is the chunk that comes next, read while the cursor was what it is.
     fn is(&self, follow: &Follow, table: &str) -> bool {
-        let before = &self.before;
-        before.cursor == follow.cursor && self.table == table && before.copy_key == follow.copy_key
-    }
-
-    fn is_begun(&self) -> bool {
-        matches!(self.work, Work::Begun(_))
-    }
-}
-
-/// Waits until nothing is written of what was begun ahead: either it takes effect in its turn, or not at all.
-pub(super) async fn end(ahead: impl IntoIterator<Item = Ahead>) {
-    for chunk in ahead {
-        if let Work::Begun(written) = chunk.work {
-            let _ = written.await;
-        }
+        self.cursor == follow.cursor && self.table == table && self.after == follow.copy_key
     }
 }

@@ -5,10 +5,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::apply;
 use super::parking::{TRIES, is_misfit};
 use super::record::Follow;
 use super::worker::{SHORT_REST, Worker};
-use super::{apply, copying};
 use crate::row::Key;
 use crate::wire::{Change, Changes, Pen, Phase, State};
 use crate::{Error, feed};
@@ -24,7 +24,7 @@ impl Worker {
     /// Reads a page of the feed and applies it.
     pub(super) async fn follow(&mut self, before: Follow) -> Result<Duration, Error> {
         self.fed = Instant::now();
-        copying::end(std::mem::take(&mut self.ahead)).await;
+        self.ahead = None;
         // Until it has been at the end lately this side cannot say that it is current, and no hand-over to it begins: then it does not
         // wait for news, as after a turn in a quiet shop.
         let was_at_end = self.link.lag().is_some_and(|lag| lag <= 2 * LONG_POLL);

@@ -3,7 +3,6 @@
 //! Three moves of a pass are made here too, so that one whose coordinator has died does not stay half done: a fence that has
 //! expired is aborted, a grant that the feed shows is accepted, and an old holder turns when its peer holds.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,8 +26,8 @@ const PRUNE_EVERY: Duration = Duration::from_secs(10);
 /// The task of one module's link.
 pub(crate) struct Worker {
     pub(super) link: Arc<Link>,
-    /// The chunks after the one that is being written.
-    pub(super) ahead: VecDeque<Ahead>,
+    /// The chunk after the one that is being written, if the copy has come that far.
+    pub(super) ahead: Option<Ahead>,
     pub(super) misfits: u32,
     /// Whether the next question must not wait for news.
     pub(super) at_once: bool,
@@ -44,7 +43,7 @@ impl Worker {
         let now = Instant::now();
         Self {
             link,
-            ahead: VecDeque::new(),
+            ahead: None,
             misfits: 0,
             at_once: false,
             was_refused: false,
