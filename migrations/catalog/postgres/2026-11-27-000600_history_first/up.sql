@@ -1,7 +1,6 @@
 -- A first copy brings the history before the products, so that no price is written twice: an entry may come before its product. What this
 -- service writes itself is held to the rules as before; a follower, as PostgreSQL's own, takes the source's word, and asks for the
--- categories of many products at once. A foreign key asks row by row and locks what it finds, and two transactions that lock the same
--- category make each other's every look at it dearer.
+-- categories of many products at once. A foreign key asks row by row and locks what it finds.
 ALTER TABLE products DROP CONSTRAINT products_category_id_fkey;
 CREATE FUNCTION product_has_a_category() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
