@@ -34,6 +34,12 @@ fn main() -> std::process::ExitCode {
         ));
         trials.push(trial(
             "service",
+            "a_copy_under_way_begins_anew_when_the_order_of_tables_changes_and_no_id_is_given_twice",
+            &database,
+            migration::under_way,
+        ));
+        trials.push(trial(
+            "service",
             "what_it_writes_itself_is_held_to_the_rules_of_prices",
             &database,
             migration::rules,

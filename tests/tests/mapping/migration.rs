@@ -145,6 +145,52 @@ pub(crate) fn rules(database: &Database) -> anyhow::Result<()> {
     triggers_are_those_generated(&db)
 }
 
+/// The migration that changes the order in which tables are taken in, down and up again while a copy is half way: a table that comes earlier
+/// now would be left out. The history is empty, and its ids go on where they were.
+pub(crate) fn under_way(database: &Database) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let data = database.create(folder.path(), "under-way.db")?;
+    let db = Db::open(data.url(), &PoolSettings::default())?;
+    db.migrate(&catalog::MIGRATIONS)?;
+    let mut conn = db.connect()?;
+    let (dialect, raise) = match &*conn {
+        Conn::Sqlite(_) => (
+            "sqlite",
+            "DELETE FROM sqlite_sequence WHERE name = 'price_history'; INSERT INTO sqlite_sequence (name, seq) VALUES ('price_history', 900)",
+        ),
+        Conn::Postgres(_) => (
+            "postgres",
+            "ALTER TABLE price_history ALTER COLUMN id RESTART WITH 901",
+        ),
+    };
+    conn.batch_execute(raise)?;
+    for file in ["down.sql", "up.sql"] {
+        conn.batch_execute(
+            "DELETE FROM follow_catalog; INSERT INTO follow_catalog (source, feed, epoch, cursor, phase, copy_table, copy_key, copied_rows) \
+             VALUES ('monolith', 'a', 1, 'here', 'copying', 'products', '[\"7\"]', 9)",
+        )?;
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!(
+            "../migrations/catalog/{dialect}/2026-11-27-000600_history_first/{file}"
+        ));
+        if dialect == "sqlite" {
+            conn.batch_execute("PRAGMA foreign_keys = OFF")?;
+        }
+        conn.batch_execute(&format!("BEGIN; {} COMMIT", std::fs::read_to_string(path)?))?;
+        let stands = "SELECT cursor || ' ' || copy_table || ' ' || coalesce(copy_key, '-') || ' ' || copied_rows AS line FROM follow_catalog";
+        let stands: Line = diesel::sql_query(stands).get_result(&mut *conn)?;
+        ensure!(
+            stands.line == "here categories - 0",
+            "{file}: the copy goes on at {}",
+            stands.line
+        );
+    }
+    conn.batch_execute(&format!("BEGIN; {BEFORE} COMMIT"))?;
+    drop(conn);
+    let first = lines(&db, "SELECT CAST(min(id) AS TEXT) AS line FROM price_history")?;
+    ensure!(first == ["901"], "an id was given twice: {first:?}");
+    triggers_are_those_generated(&db)
+}
+
 /// On SQLite a table that is made anew loses its triggers.
 fn triggers_are_those_generated(db: &Db) -> anyhow::Result<()> {
     if !matches!(&*db.connect()?, Conn::Sqlite(_)) {

@@ -15,3 +15,5 @@ DROP FUNCTION category_is_not_needed();
 DROP TRIGGER products_have_a_category ON products;
 DROP FUNCTION product_has_a_category();
 ALTER TABLE products ADD CONSTRAINT products_category_id_fkey FOREIGN KEY (category_id) REFERENCES categories (id);
+-- A copy that is under way goes from table to table in an order that is another one now: it begins anew, at the cursor that it has.
+UPDATE follow_catalog SET copy_table = 'categories', copy_key = NULL, copied_rows = 0 WHERE phase = 'copying' AND copy_table IS NOT NULL;

@@ -66,3 +66,5 @@ END $$;
 CREATE CONSTRAINT TRIGGER price_history_has_a_product AFTER INSERT ON price_history
   DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (current_setting('banyan.follower', true) IS DISTINCT FROM 'catalog')
   EXECUTE FUNCTION price_history_has_a_product();
+-- A copy that is under way goes from table to table in an order that is another one now: it begins anew, at the cursor that it has.
+UPDATE follow_catalog SET copy_table = 'categories', copy_key = NULL, copied_rows = 0 WHERE phase = 'copying' AND copy_table IS NOT NULL;

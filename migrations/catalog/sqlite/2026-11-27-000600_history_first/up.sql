@@ -11,8 +11,9 @@ CREATE TABLE price_history_again (
 );
 INSERT INTO price_history_again (id, product_id, seq, amount, currency, effective_from)
   SELECT id, product_id, seq, amount, currency, effective_from FROM price_history;
-UPDATE sqlite_sequence SET seq = (SELECT seq FROM sqlite_sequence WHERE name = 'price_history')
- WHERE name = 'price_history_again' AND EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'price_history');
+-- The ids go on where they were, also where no entry is left.
+DELETE FROM sqlite_sequence WHERE name = 'price_history_again';
+INSERT INTO sqlite_sequence (name, seq) SELECT 'price_history_again', seq FROM sqlite_sequence WHERE name = 'price_history';
 DROP TABLE price_history;
 ALTER TABLE price_history_again RENAME TO price_history;
 CREATE TRIGGER price_history_is_append_only BEFORE UPDATE ON price_history WHEN OLD.id >= 0
@@ -66,3 +67,5 @@ WHEN NOT EXISTS (SELECT 1 FROM mark_catalog) BEGIN
     SELECT (SELECT epoch FROM pen_catalog), 'price_history', json_array(CAST(id AS TEXT)) FROM price_history
      WHERE product_id = NEW.product_id AND seq = NEW.seq AND (id IS NOT OLD.id) AND EXISTS (SELECT 1 FROM pen_catalog);
 END;
+-- A copy that is under way goes from table to table in an order that is another one now: it begins anew, at the cursor that it has.
+UPDATE follow_catalog SET copy_table = 'categories', copy_key = NULL, copied_rows = 0 WHERE phase = 'copying' AND copy_table IS NOT NULL;
