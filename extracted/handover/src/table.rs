@@ -54,7 +54,7 @@ pub struct Captured {
 impl Table {
     /// The key of a row, if it has all of it.
     pub fn key_of(&self, row: &Row) -> Option<Key> {
-        let value = |name: &&str| row.get(*name)?.as_str().map(str::to_owned);
+        let value = |name: &&str| row.get(name)?.as_str().map(str::to_owned);
         self.key.iter().map(value).collect::<Option<Vec<_>>>().map(Key)
     }
 

@@ -158,7 +158,7 @@ pub(crate) fn id(id: i64) -> Key {
 
 fn row(value: Value) -> Row {
     match value {
-        Value::Object(row) => row,
+        Value::Object(row) => row.into_iter().collect(),
         _ => Row::new(),
     }
 }

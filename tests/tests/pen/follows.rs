@@ -22,7 +22,7 @@ pub(crate) fn copies_and_follows(pair: &Pair) -> anyhow::Result<()> {
     // What the follower had before came from elsewhere.
     pair.service
         .rogue("INSERT INTO things (id, sku, note) VALUES (5, 'X-3', 'a stranger')")?;
-    add_things(pair, 2500)?;
+    add_things(pair, 9000)?;
     pair.monolith
         .rogue("INSERT INTO parts (thing_id, amount) SELECT id, id * 3 FROM things")?;
     pair.link()?;
@@ -74,14 +74,14 @@ pub(crate) fn copies_and_follows(pair: &Pair) -> anyhow::Result<()> {
 
 /// Writers hand values on from rows of one chunk to those of the next, so that two chunks may want the same.
 pub(crate) fn exchanged_meanwhile(pair: &Pair) -> anyhow::Result<()> {
-    add_things(pair, 6000)?;
+    add_things(pair, 18_000)?;
     pair.link()?;
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| -> anyhow::Result<()> {
             let mut round = 0;
             while !is_over.load(Ordering::Relaxed) {
-                let (low, high) = (1 + round % 5000, 1001 + round % 5000);
+                let (low, high) = (1 + round % 14_000, 4001 + round % 14_000);
                 round += 37;
                 pair.monolith.rogue(&format!(
                     "BEGIN; UPDATE things SET sku = 'free-' || id WHERE id IN ({low}, {high}); \
@@ -107,7 +107,7 @@ pub(crate) fn exchanged_meanwhile(pair: &Pair) -> anyhow::Result<()> {
 }
 
 /// So many rows at the monolith, numbered from 1.
-fn add_things(pair: &Pair, many: usize) -> anyhow::Result<()> {
+pub(crate) fn add_things(pair: &Pair, many: usize) -> anyhow::Result<()> {
     let row = |n| format!("({n}, 'X-{n}', 'note {n}')");
     let rows: Vec<String> = (1..=many).map(row).collect();
     let insert = format!("INSERT INTO things (id, sku, note) VALUES {}", rows.join(", "));

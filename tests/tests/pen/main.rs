@@ -106,6 +106,10 @@ const WORKS: &[(&str, Work)] = &[
     ("a_feed_that_nobody_needs_goes_at_once", limits::pruned),
     ("a_page_of_a_long_backlog_is_cheap", limits::long_backlog),
     (
+        "a_chunk_of_rows_has_room_for_so_many_and_says_where_it_ends",
+        questions::rows_of_a_table,
+    ),
+    (
         "malformed_questions_are_told_what_is_wrong_and_strangers_nothing",
         questions::malformed,
     ),

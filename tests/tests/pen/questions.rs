@@ -3,6 +3,9 @@
 use anyhow::ensure;
 use uuid::Uuid;
 
+use handover::row::Key;
+
+use crate::follows::add_things;
 use crate::sides::Pair;
 
 /// Each is told what is wrong with it, and a stranger learns nothing.
@@ -73,5 +76,53 @@ fn bodies(pair: &Pair, client: &reqwest::Client, base: &str) -> anyhow::Result<(
             "{length}: {answer:?}"
         );
     }
+    Ok(())
+}
+
+/// As many as were asked for, but no more than 4,000 and no more than an answer has room for; and it says where the next begins.
+pub(crate) fn rows_of_a_table(pair: &Pair) -> anyhow::Result<()> {
+    pair.follow()?;
+    add_things(pair, 5000)?;
+    let ask = |after: i64, limit: usize| {
+        let after = Key(vec![after.to_string()]);
+        let asked = pair.monolith.side.snapshot("things", Some(&after), limit);
+        let answer = pair.ask(asked)?;
+        let id = |row: &handover::row::Row| row["id"].as_str().unwrap_or_default().parse::<i64>();
+        let ids = answer.rows.iter().map(id).collect::<Result<Vec<_>, _>>()?;
+        let expected: Vec<i64> = (1..=5000)
+            .filter(|id| *id > after.0[0].parse().unwrap_or(0))
+            .take(ids.len())
+            .collect();
+        ensure!(ids == expected, "after {after:?}: {ids:?}");
+        Ok((ids.len(), answer.through.map(|key| key.0.concat())))
+    };
+    for (after, limit, rows, through) in [
+        (0, 9999, 4000, Some("4000")),
+        (0, 1500, 1500, Some("1500")),
+        (0, 2000, 2000, Some("2000")),
+        (4000, 4000, 1000, None),
+        (3000, 2000, 2000, Some("5000")),
+        (5000, 4000, 0, None),
+    ] {
+        let answer = ask(after, limit)?;
+        ensure!(
+            answer == (rows, through.map(str::to_owned)),
+            "{limit} after {after}: {answer:?}"
+        );
+    }
+    // A kilobyte and more in each note: of 4,000 there is no room for all.
+    pair.monolith
+        .rogue(&format!("UPDATE things SET note = '{}'", "long ".repeat(300)))?;
+    let (rows, through) = ask(0, 4000)?;
+    ensure!(
+        (2000..3000).contains(&rows) && through == Some(rows.to_string()),
+        "{rows} {through:?}"
+    );
+    // One that has room for itself alone comes alone.
+    let huge = "huge ".repeat(1_000_000);
+    pair.monolith
+        .rogue(&format!("UPDATE things SET note = '{huge}' WHERE id IN (1, 3)"))?;
+    ensure!(ask(0, 4000)? == (1, Some("1".to_owned())), "the first");
+    ensure!(ask(1, 4000)? == (1, Some("2".to_owned())), "up to the next");
     Ok(())
 }

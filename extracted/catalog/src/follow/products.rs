@@ -114,10 +114,20 @@ pub(super) fn put(conn: &mut Conn, rows: &[Row]) -> Result<(), Error> {
     index(conn, &incoming)
 }
 
-/// Adds products that are not there.
+/// Adds products that are not there. What the index has of them is made while the database is at work.
 pub(super) fn add(conn: &mut Conn, rows: &[Row]) -> Result<(), Error> {
     let incoming: Vec<Incoming<'_>> = rows.iter().map(Incoming::read).collect::<Result<_, _>>()?;
-    have_categories(conn, &incoming)?;
+    let found = incoming.iter().filter(|product| product.deleted_at.is_none());
+    let entries = std::thread::scope(|scope| {
+        let entries = scope.spawn(|| index_entries(found));
+        add_rows(conn, &incoming)?;
+        entries.join().map_err(|_| Error::Interrupted)?
+    })?;
+    Ok(search::add(conn, &entries)?)
+}
+
+fn add_rows(conn: &mut Conn, incoming: &[Incoming<'_>]) -> Result<(), Error> {
+    have_categories(conn, incoming)?;
     let last = in_force(conn, incoming.iter().map(|product| product.id))?;
     let added: Vec<Added<'_>> = incoming
         .iter()
@@ -132,9 +142,7 @@ pub(super) fn add(conn: &mut Conn, rows: &[Row]) -> Result<(), Error> {
             .values(&added)
             .execute(conn)?,
     };
-    prices::provide(conn, &provisional(&incoming, &last)?)?;
-    let found = incoming.iter().filter(|product| product.deleted_at.is_none());
-    Ok(search::add(conn, &index_entries(found)?)?)
+    prices::provide(conn, &provisional(incoming, &last)?)
 }
 
 /// Refuses products without a category, as SQLite's foreign key does: PostgreSQL asks a follower nothing, row by row, that can be asked at

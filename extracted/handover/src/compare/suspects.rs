@@ -187,17 +187,18 @@ async fn one(side: &Side, table: &str, after: Option<&Key>, key: &Key) -> Result
 }
 
 fn columns(holder: &Row, follower: &Row) -> Vec<Column> {
-    let mut names: Vec<&String> = holder.keys().chain(follower.keys()).collect();
-    names.sort();
+    let both = holder.iter().chain(follower.iter());
+    let mut names: Vec<&str> = both.map(|(name, _)| name).collect();
+    names.sort_unstable();
     names.dedup();
-    let column = |name: &String| Column {
-        name: name.clone(),
+    let column = |name: &str| Column {
+        name: name.to_owned(),
         holder: holder.get(name).cloned(),
         follower: follower.get(name).cloned(),
     };
     names
         .into_iter()
-        .filter(|name| holder.get(*name) != follower.get(*name))
+        .filter(|name| holder.get(name) != follower.get(name))
         .map(column)
         .collect()
 }

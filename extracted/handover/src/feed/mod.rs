@@ -26,6 +26,8 @@ pub(crate) use prune::{Keep, prune};
 
 /// Bytes of rows in one answer, about; the protocol's limit is 8 MiB.
 const BUDGET: usize = 4 << 20;
+/// Rows that are read at a time.
+const PAGE: usize = 1000;
 
 /// Runs work that sees one state of the database throughout.
 pub(crate) fn in_one_state<T>(
@@ -189,21 +191,24 @@ pub(crate) fn snapshot(
         return Err(Error::NotTheHolder(pen.holder));
     }
     let table = table(store, name)?;
-    let mut rows = store.page(conn, table, &Range { after, through: None }, limit)?;
-    let mut whole = rows.len() < limit;
-    let mut bytes = 0;
-    let room = rows
-        .iter()
-        .take_while(|row| {
-            bytes += weight(row);
-            bytes <= BUDGET
-        })
-        .count()
-        .max(1);
-    if room < rows.len() {
-        rows.truncate(room);
-        whole = false;
-    }
+    let mut range = Range { after, through: None };
+    let (mut rows, mut bytes) = (Vec::new(), 0);
+    let whole = 'pages: loop {
+        let asked = PAGE.min(limit - rows.len());
+        let page = store.page(conn, table, &range, asked)?;
+        let is_last = page.len() < asked;
+        for row in page {
+            bytes += weight(&row);
+            if bytes > BUDGET && !rows.is_empty() {
+                break 'pages false;
+            }
+            rows.push(row);
+        }
+        if is_last || rows.len() >= limit {
+            break is_last;
+        }
+        range.after = rows.last().and_then(|row| table.key_of(row));
+    };
     let through = if whole {
         None
     } else {

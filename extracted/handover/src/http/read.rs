@@ -23,6 +23,8 @@ use crate::{Error, pen, verify};
 const LIMIT: usize = 500;
 /// What it holds at the most.
 const MOST: usize = 1000;
+/// What an answer with rows to be copied holds at the most.
+const MOST_COPIED: usize = 4000;
 /// How often the database is looked at for changes of other processes, while a request waits.
 const LOOK_EVERY: Duration = Duration::from_millis(40);
 
@@ -141,7 +143,7 @@ struct ChangesQuery {
 }
 
 async fn changes(Asked(link): Asked, Query(query): Query<ChangesQuery>) -> Result<Json<Changes>, Error> {
-    let (limit, deadline) = (limit(query.limit)?, Instant::now() + wait(query.wait)?);
+    let (limit, deadline) = (limit(query.limit, MOST)?, Instant::now() + wait(query.wait)?);
     let Some(after) = query.after else {
         return begin(&link).await;
     };
@@ -224,7 +226,7 @@ struct SnapshotQuery {
 
 async fn snapshot(Asked(link): Asked, Query(query): Query<SnapshotQuery>) -> Result<Json<Snapshot>, Error> {
     let (limit, after) = (
-        limit(query.limit)?,
+        limit(query.limit, MOST_COPIED)?,
         key(&link, &query.table, "after", query.after)?,
     );
     let told = Arc::clone(&link);
@@ -248,7 +250,7 @@ struct VerifyQuery {
 }
 
 async fn verify_range(Asked(link): Asked, Query(query): Query<VerifyQuery>) -> Result<Json<Chunk>, Error> {
-    let limit = query.limit.map(|asked| limit(Some(asked))).transpose()?;
+    let limit = query.limit.map(|asked| limit(Some(asked), MOST)).transpose()?;
     let range = Range {
         after: key(&link, &query.table, "after", query.after)?,
         through: key(&link, &query.table, "through", query.through)?,
@@ -270,10 +272,10 @@ async fn verify_range(Asked(link): Asked, Query(query): Query<VerifyQuery>) -> R
     Ok(Json(link.db.read(read).await?))
 }
 
-fn limit(asked: Option<usize>) -> Result<usize, Error> {
+fn limit(asked: Option<usize>, most: usize) -> Result<usize, Error> {
     match asked.unwrap_or(LIMIT) {
         0 => Err(Error::Malformed("`limit` must be at least 1".to_owned())),
-        limit => Ok(limit.min(MOST)),
+        limit => Ok(limit.min(most)),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The form of values: what a database's JSON says of a row, made canonical; and a canonical row, made what the database keeps.
+//! The form of values: what a database says of a row, made canonical; and a canonical row, made what the database keeps.
 //!
 //! In Rust and not in SQL, because it is faster there, and because a value that has no canonical form must be told of: SQL makes
 //! something else of it without a word (`infinity` becomes null, `12abc` becomes 12).
@@ -7,6 +7,7 @@ use chassis::db::Error;
 use diesel::result::Error as Diesel;
 use serde_json::Value;
 
+use super::binary::{Cell, Cells};
 use super::time;
 use crate::ddl::Backend;
 use crate::row::Row;
@@ -36,7 +37,7 @@ struct NoRow {
     wrong: String,
 }
 
-/// The JSON of one row, as the database writes it, in canonical form.
+/// The JSON of one row, as SQLite writes it, in canonical form.
 pub(super) fn read(table: &Table, text: &str) -> Result<Row, Error> {
     let mut row: Row = serde_json::from_str(text).map_err(|error| unreadable(Box::new(error)))?;
     for column in table.columns {
@@ -45,15 +46,49 @@ pub(super) fn read(table: &Table, text: &str) -> Result<Row, Error> {
         };
         if !make_canonical(column.kind, value) {
             let found = value.to_string();
-            return Err(unreadable(Box::new(Unreadable {
-                table: table.name,
-                key: key_text(table, &row),
-                column: column.name,
-                found,
-            })));
+            return Err(cannot_travel(table, &row, column, found));
         }
     }
     Ok(row)
+}
+
+/// One row, as PostgreSQL sends it, in canonical form. Its values are those of these columns, which are the table's.
+pub(super) fn row(table: &Table, columns: &[&Column], cells: Cells) -> Result<Row, Error> {
+    let (mut row, mut wrong) = (Row::new(), None);
+    for (column, cell) in columns.iter().zip(cells.0) {
+        match value(column.kind, cell) {
+            Ok(value) => drop(row.insert(column.name, value)),
+            Err(cell) => wrong = Some((*column, cell)),
+        }
+    }
+    match wrong {
+        None => Ok(row),
+        Some((column, cell)) => Err(cannot_travel(table, &row, column, cell.to_string())),
+    }
+}
+
+/// The canonical form of a value, or the value again if it has none as one of this kind.
+fn value(kind: Kind, cell: Cell) -> Result<Value, Cell> {
+    match (kind, cell) {
+        (_, Cell::Null) => Ok(Value::Null),
+        (Kind::Text, Cell::Text(text)) => Ok(Value::String(text)),
+        (Kind::Integer, Cell::Integer(number)) => Ok(Value::String(number.to_string())),
+        (Kind::Boolean, Cell::Boolean(is)) => Ok(Value::Bool(is)),
+        (Kind::Time, Cell::Time(micros)) => micros
+            .and_then(time::from_micros)
+            .map(Value::String)
+            .ok_or(Cell::Time(micros)),
+        (_, cell) => Err(cell),
+    }
+}
+
+fn cannot_travel(table: &Table, row: &Row, column: &Column, found: String) -> Error {
+    unreadable(Box::new(Unreadable {
+        table: table.name,
+        key: key_text(table, row),
+        column: column.name,
+        found,
+    }))
 }
 
 fn unreadable(error: Box<dyn std::error::Error + Send + Sync>) -> Error {
@@ -191,7 +226,7 @@ fn expected(kind: Kind) -> &'static str {
 
 /// The key of a row for a message, as far as the row has one.
 fn key_text(table: &Table, row: &Row) -> String {
-    let value = |name: &&str| row.get(*name).cloned().unwrap_or_default();
+    let value = |name: &&str| row.get(name).cloned().unwrap_or_default();
     Value::Array(table.key.iter().map(value).collect()).to_string()
 }
 

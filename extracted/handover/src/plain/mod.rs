@@ -1,8 +1,9 @@
 //! A store for tables that have the canonical form already: same names, same columns. All of its SQL is made from the list.
 //!
-//! For the monolith, whose form is the canonical one. Rows go in and out as JSON, a page in one statement: one row is one text for the
-//! driver, and the database does the taking apart. Values are given their canonical form, and held to it, in `form`.
+//! For the monolith, whose form is the canonical one. A page goes in and out in one statement: in as one JSON text, which the database takes
+//! apart; out as PostgreSQL sends values, and as a JSON text a row on SQLite. Values are given their canonical form, and held to it, in `form`.
 
+mod binary;
 mod form;
 mod read;
 pub mod sequences;

@@ -1,13 +1,17 @@
-//! Reading canonical rows: each comes from the database as one JSON text.
+//! Reading canonical rows.
 
 use chassis::db::{Conn, Error};
+use diesel::backend::Backend;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
+use diesel::query_builder::BoxedSqlQuery;
+use diesel::serialize::ToSql;
+use diesel::sql_types::{BigInt, HasSqlType, Text};
 
+use super::binary::Cells;
 use super::form;
 use crate::row::{Key, Row};
 use crate::store::Range;
-use crate::table::{Kind, Table};
+use crate::table::{Column, Kind, Table};
 
 #[derive(QueryableByName)]
 struct Stored {
@@ -17,14 +21,8 @@ struct Stored {
 
 /// The rows with these keys.
 pub(super) fn find(conn: &mut Conn, table: &Table, keys: &[Key]) -> Result<Vec<Row>, Error> {
-    let keys = list(table, keys);
-    let query = rows(conn, table, &format!("WHERE {}", among(conn, table)));
-    load(
-        table,
-        &diesel::sql_query(query)
-            .bind::<Text, _>(keys)
-            .load::<Stored>(conn)?,
-    )
+    let which = format!("WHERE {}", among(conn, table));
+    load(conn, table, &which, None, &[list(table, keys)])
 }
 
 /// Rows of a range, by key.
@@ -42,42 +40,77 @@ pub(super) fn page(conn: &mut Conn, table: &Table, range: &Range, limit: usize) 
     }
     let which = format!("WHERE {} ORDER BY {columns} LIMIT $1", conditions.join(" AND "));
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut query = diesel::sql_query(rows(conn, table, &which))
-        .into_boxed()
-        .bind::<BigInt, _>(limit);
-    for key in [after, through].into_iter().flatten() {
-        query = query.bind::<Text, _>(key.text());
-    }
-    load(table, &query.load::<Stored>(conn)?)
+    let keys: Vec<String> = [after, through].into_iter().flatten().map(Key::text).collect();
+    load(conn, table, &which, Some(limit), &keys)
 }
 
-fn load(table: &Table, stored: &[Stored]) -> Result<Vec<Row>, Error> {
-    stored
-        .iter()
-        .map(|stored| form::read(table, &stored.row))
-        .collect()
-}
-
-/// The query for rows as JSON, with the values as the database writes them: `form` makes them canonical.
-fn rows(conn: &Conn, table: &Table, which: &str) -> String {
-    let columns = || table.columns.iter().map(|column| column.name);
+/// The rows that a condition leaves; its parameters are the limit, if there is one, and then these texts.
+fn load(
+    conn: &mut Conn,
+    table: &Table,
+    which: &str,
+    limit: Option<i64>,
+    texts: &[String],
+) -> Result<Vec<Row>, Error> {
+    // A row's columns are kept by name: those that come in that order need no place to be looked for.
+    let mut columns: Vec<&Column> = table.columns.iter().collect();
+    columns.sort_unstable_by_key(|column| column.name);
     match conn {
-        // Twice as fast as json_build_object, which looks up the type of each value for each row. The inner order stands:
-        // nothing is done to the rows outside but that.
-        Conn::Postgres(_) => format!(
-            "SELECT row_to_json(r)::text AS row FROM (SELECT {} FROM {} {which}) AS r",
-            columns().collect::<Vec<_>>().join(", "),
-            table.name,
-        ),
-        Conn::Sqlite(_) => format!(
-            "SELECT json_object({}) AS row FROM {} {which}",
-            columns()
-                .map(|name| format!("'{name}', {name}"))
-                .collect::<Vec<_>>()
-                .join(", "),
-            table.name,
-        ),
+        Conn::Postgres(conn) => {
+            let query = diesel::sql_query(values(table, &columns, which));
+            let found: Vec<Cells> = bound(query.into_boxed(), limit, texts).load(conn)?;
+            let row = |cells| form::row(table, &columns, cells);
+            found.into_iter().map(row).collect()
+        }
+        Conn::Sqlite(conn) => {
+            let query = diesel::sql_query(objects(table, &columns, which));
+            let found: Vec<Stored> = bound(query.into_boxed(), limit, texts).load(conn)?;
+            found
+                .iter()
+                .map(|stored| form::read(table, &stored.row))
+                .collect()
+        }
     }
+}
+
+fn bound<'q, DB, Q>(
+    mut query: BoxedSqlQuery<'q, DB, Q>,
+    limit: Option<i64>,
+    texts: &'q [String],
+) -> BoxedSqlQuery<'q, DB, Q>
+where
+    DB: Backend + HasSqlType<BigInt> + HasSqlType<Text>,
+    i64: ToSql<BigInt, DB>,
+    String: ToSql<Text, DB>,
+{
+    if let Some(limit) = limit {
+        query = query.bind::<BigInt, _>(limit);
+    }
+    for text in texts {
+        query = query.bind::<Text, _>(text);
+    }
+    query
+}
+
+/// The query for rows on PostgreSQL, with the values as the server keeps them. What travels as text may be of any type that has one.
+fn values(table: &Table, columns: &[&Column], which: &str) -> String {
+    let column = |column: &&Column| match column.kind {
+        Kind::Text => format!("{0}::text AS {0}", column.name),
+        Kind::Integer | Kind::Time | Kind::Boolean => column.name.to_owned(),
+    };
+    let columns: Vec<String> = columns.iter().map(column).collect();
+    format!("SELECT {} FROM {} {which}", columns.join(", "), table.name)
+}
+
+/// The query for rows on SQLite, as JSON texts with the values as the database writes them.
+fn objects(table: &Table, columns: &[&Column], which: &str) -> String {
+    let column = |column: &&Column| format!("'{0}', {0}", column.name);
+    let columns: Vec<String> = columns.iter().map(column).collect();
+    format!(
+        "SELECT json_object({}) AS row FROM {} {which}",
+        columns.join(", "),
+        table.name
+    )
 }
 
 /// Keys as one JSON text, an array of arrays. What has not the form of a key is no row's key: as a number, SQL would take `x` for 0.

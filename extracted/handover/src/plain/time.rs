@@ -1,8 +1,10 @@
-//! Times in their three forms: canonical, as diesel writes them on SQLite, as PostgreSQL writes them in JSON.
+//! Times in their three forms: canonical, as diesel writes them on SQLite, as PostgreSQL counts them.
 //!
 //! By hand and not with chrono, whose parser costs more than all else that is done with a row.
 
-use chrono::NaiveDate;
+use std::ops::Range;
+
+use chrono::{DateTime, Datelike, NaiveDate, Timelike};
 
 /// The fixed part: `2026-11-25T06:17:51`.
 const SECONDS: usize = 19;
@@ -29,6 +31,30 @@ pub(super) fn canonical(stored: &str) -> Option<String> {
     }
     let (day, clock) = (fixed.get(..10)?, fixed.get(11..)?);
     Some(format!("{day}T{clock}.{:0<6.6}Z", digits))
+}
+
+/// The canonical form of a time in microseconds since 1970, if it is one of the years that are written with four digits.
+pub(super) fn from_micros(micros: i64) -> Option<String> {
+    let time = DateTime::from_timestamp_micros(micros)?;
+    let year = u32::try_from(time.year())
+        .ok()
+        .filter(|year| (1..=9999).contains(year))?;
+    let mut text = *b"0000-00-00T00:00:00.000000Z";
+    let mut put = |mut number: u32, to: Range<usize>| {
+        for digit in text[to].iter_mut().rev() {
+            // What remains of ten is a digit.
+            *digit = b'0' + (number % 10) as u8;
+            number /= 10;
+        }
+    };
+    put(year, 0..4);
+    put(time.month(), 5..7);
+    put(time.day(), 8..10);
+    put(time.hour(), 11..13);
+    put(time.minute(), 14..16);
+    put(time.second(), 17..19);
+    put(time.timestamp_subsec_micros(), 20..26);
+    std::str::from_utf8(&text).ok().map(str::to_owned)
 }
 
 /// Whether a text is a time in canonical form.
@@ -124,6 +150,34 @@ mod tests {
             assert!(!is_canonical(bad), "{bad}");
         }
         assert!(!is_canonical("2026-11-25 06:17:51.000000Z") && !is_canonical("2026-11-25T06:17:51.00000Z"));
+    }
+
+    #[test]
+    fn a_number_of_microseconds_is_the_time_that_chrono_writes() {
+        let format = "%Y-%m-%dT%H:%M:%S%.6fZ";
+        for micros in [
+            0,
+            -1,
+            951_782_399_999_999,
+            951_782_400_000_000,
+            1_795_760_271_000_120,
+            253_402_300_799_999_999,
+            -62_135_596_800_000_000,
+        ] {
+            let time = DateTime::from_timestamp_micros(micros).unwrap();
+            let text = from_micros(micros).unwrap();
+            assert_eq!(text, time.format(format).to_string());
+            assert!(is_canonical(&text));
+        }
+        // The years 0 and 10000, and what no calendar has.
+        for none in [
+            -62_135_596_800_000_001,
+            253_402_300_800_000_000,
+            i64::MAX,
+            i64::MIN,
+        ] {
+            assert_eq!(from_micros(none), None, "{none}");
+        }
     }
 
     /// Diesel's own format is `%F %T%.f`.

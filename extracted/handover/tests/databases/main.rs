@@ -59,6 +59,7 @@ fn main() -> std::process::ExitCode {
     add("install", install::on_postgres(), &[Backend::Postgres], false);
     add("rows", rows::on_both(), BOTH, false);
     add("rows", rows::on_sqlite(), &[Backend::Sqlite], false);
+    add("rows", rows::on_postgres(), &[Backend::Postgres], false);
     add("writing", writing::on_both(), BOTH, false);
     add("speed", speed::on_both(), BOTH, true);
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()

@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use handover::ddl::Backend;
 use handover::row::{Key, Row, chunk_hash};
 use handover::store::{Range, Store};
-use handover::table::Table;
+use handover::table::{Column, Kind, Table};
 use serde_json::{Value, json};
 
 use crate::Work;
@@ -25,6 +25,10 @@ pub(crate) fn on_both() -> Vec<(&'static str, Work)> {
 
 pub(crate) fn on_sqlite() -> Vec<(&'static str, Work)> {
     crate::trials![text_that_is_no_unicode_is_told_of]
+}
+
+pub(crate) fn on_postgres() -> Vec<(&'static str, Work)> {
+    crate::trials![values_of_other_types_travel_or_are_told_of]
 }
 
 /// A row of `goods` on the first shelf.
@@ -236,7 +240,7 @@ fn only_the_rows_that_are_asked_for_are_found(place: &Place) {
     put_goods(&mut conn, &rows);
     let mut find = |table: &Table, keys: &[Key]| {
         let mut found = ROWS.find(&mut conn, table, keys).unwrap();
-        found.sort_by_key(|row| row.values().next().map(ToString::to_string));
+        found.sort_by_key(|row| row.iter().next().map(|(_, value)| value.to_string()));
         found
             .iter()
             .filter_map(|row| table.key_of(row))
@@ -267,7 +271,7 @@ fn what_does_not_travel_is_computed(place: &Place) {
     put_goods(&mut conn, &[good(1, "MUG", &json!({}))]);
     put_goods(&mut conn, &[good(1, "TEA", &json!({}))]);
     assert_eq!(texts(&mut conn, "SELECT words AS text FROM goods"), ["tea"]);
-    assert!(!all(&mut conn, &GOODS)[0].contains_key("words"));
+    assert_eq!(all(&mut conn, &GOODS)[0].get("words"), None);
 }
 
 /// A form in which it would come out as another time, or as none, must not leave silently.
@@ -297,4 +301,54 @@ fn text_that_is_no_unicode_is_told_of(place: &Place) {
     run(&mut conn, "UPDATE goods SET note = CAST(x'61ff62' AS TEXT)").unwrap();
     let told = ROWS.page(&mut conn, &GOODS, &Range::default(), 9);
     assert!(told.is_err(), "{told:?}");
+}
+
+/// What holds a number or a text may be of another type than the usual one; what would come out as something else is told of.
+fn values_of_other_types_travel_or_are_told_of(place: &Place) {
+    const fn column(name: &'static str, kind: Kind) -> Column {
+        Column { name, kind }
+    }
+    const TABLE: Table = Table {
+        name: "others",
+        key: &["id"],
+        columns: &[
+            column("id", Kind::Integer),
+            column("small", Kind::Integer),
+            column("name", Kind::Text),
+            column("mark", Kind::Text),
+            column("day", Kind::Text),
+            column("at", Kind::Time),
+        ],
+    };
+    let mut conn = place.begin();
+    run(
+        &mut conn,
+        "CREATE TABLE others (id INTEGER PRIMARY KEY, small SMALLINT, name VARCHAR(9), mark UUID, day DATE, at TIMESTAMPTZ);
+         SET LOCAL TIME ZONE 'Asia/Kathmandu';
+         INSERT INTO others VALUES (7, -3, 'a''b', '6f1c2a34-0000-4000-8000-00000000abcd', '2026-02-03', '2026-11-25 06:17:51.00012Z');",
+    )
+    .unwrap();
+    let expected = object(json!({
+        "id": "7", "small": "-3", "name": "a'b", "mark": "6f1c2a34-0000-4000-8000-00000000abcd", "day": "2026-02-03",
+        "at": "2026-11-25T06:17:51.000120Z",
+    }));
+    assert_eq!(all(&mut conn, &TABLE), [expected]);
+    for (as_type, told_of) in [
+        ("small TYPE NUMERIC USING 0.5", "oid 1700"),
+        ("small TYPE TEXT USING '12abc'", "12abc"),
+        ("small TYPE BOOLEAN USING true", "true"),
+    ] {
+        run(
+            &mut conn,
+            &format!("SAVEPOINT s; ALTER TABLE others ALTER {as_type}"),
+        )
+        .unwrap();
+        let told = ROWS.page(&mut conn, &TABLE, &Range::default(), 9);
+        let told = format!("{:?}", told.unwrap_err());
+        assert!(
+            told.contains(told_of) && told.contains("small") && told.contains('7'),
+            "{told}"
+        );
+        run(&mut conn, "ROLLBACK TO SAVEPOINT s").unwrap();
+    }
 }
