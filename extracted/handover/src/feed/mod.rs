@@ -26,7 +26,9 @@ pub(crate) use prune::{Keep, prune};
 
 /// Bytes of rows in one answer, about; the protocol's limit is 8 MiB.
 const BUDGET: usize = 4 << 20;
-/// Rows that are read at a time.
+/// Rows of a copy in one answer, at the most: what a chunk costs whatever it holds is noticed with fewer.
+pub(crate) const CHUNK: usize = 4000;
+/// How many of them are read at a time.
 const PAGE: usize = 1000;
 
 /// Runs work that sees one state of the database throughout.

@@ -18,8 +18,6 @@ use crate::store::Range;
 use crate::wire::{Phase, Snapshot};
 use crate::{Error, feed};
 
-/// Rows in a chunk at the most: what a chunk costs whatever it holds is a fifth of the copy with 1,000.
-const AT_ONCE: usize = 4000;
 /// Chunks a second at the least, where the copy keeps to a rate: many small ones are noticed less than few large ones.
 const CHUNKS_PER_S: u32 = 100;
 /// How often a copy stops to read the feed, so that it does not grow long.
@@ -169,7 +167,7 @@ impl Worker {
 
     fn at_once_rows(&self) -> usize {
         match self.link.copy_rows_per_s {
-            0 => AT_ONCE,
+            0 => feed::CHUNK,
             rate => (rate / CHUNKS_PER_S).clamp(50, 1000) as usize,
         }
     }

@@ -23,8 +23,6 @@ use crate::{Error, pen, verify};
 const LIMIT: usize = 500;
 /// What it holds at the most.
 const MOST: usize = 1000;
-/// What an answer with rows to be copied holds at the most.
-const MOST_COPIED: usize = 4000;
 /// How often the database is looked at for changes of other processes, while a request waits.
 const LOOK_EVERY: Duration = Duration::from_millis(40);
 
@@ -226,7 +224,7 @@ struct SnapshotQuery {
 
 async fn snapshot(Asked(link): Asked, Query(query): Query<SnapshotQuery>) -> Result<Json<Snapshot>, Error> {
     let (limit, after) = (
-        limit(query.limit, MOST_COPIED)?,
+        limit(query.limit, feed::CHUNK)?,
         key(&link, &query.table, "after", query.after)?,
     );
     let told = Arc::clone(&link);

@@ -37,7 +37,7 @@ struct NoRow {
     wrong: String,
 }
 
-/// The JSON of one row, as SQLite writes it, in canonical form.
+/// The JSON of one row, as the database writes it, in canonical form.
 pub(super) fn read(table: &Table, text: &str) -> Result<Row, Error> {
     let mut row: Row = serde_json::from_str(text).map_err(|error| unreadable(Box::new(error)))?;
     for column in table.columns {
@@ -46,49 +46,33 @@ pub(super) fn read(table: &Table, text: &str) -> Result<Row, Error> {
         };
         if !make_canonical(column.kind, value) {
             let found = value.to_string();
-            return Err(cannot_travel(table, &row, column, found));
+            return Err(unreadable(Box::new(Unreadable {
+                table: table.name,
+                key: key_text(table, &row),
+                column: column.name,
+                found,
+            })));
         }
     }
     Ok(row)
 }
 
-/// One row, as PostgreSQL sends it, in canonical form. Its values are those of these columns, which are the table's.
-pub(super) fn row(table: &Table, columns: &[&Column], cells: Cells) -> Result<Row, Error> {
-    let (mut row, mut wrong) = (Row::new(), None);
-    for (column, cell) in columns.iter().zip(cells.0) {
-        match value(column.kind, cell) {
-            Ok(value) => drop(row.insert(column.name, value)),
-            Err(cell) => wrong = Some((*column, cell)),
-        }
-    }
-    match wrong {
-        None => Ok(row),
-        Some((column, cell)) => Err(cannot_travel(table, &row, column, cell.to_string())),
-    }
+/// One row, as PostgreSQL sends it, in canonical form; its values are those of these columns. `None` if one has a type or a value that only
+/// its JSON tells more of.
+pub(super) fn row(columns: &[&Column], cells: Cells) -> Option<Row> {
+    let named = |(column, cell): (&&Column, Cell)| Some((column.name, value(column.kind, cell)?));
+    columns.iter().zip(cells.0).map(named).collect()
 }
 
-/// The canonical form of a value, or the value again if it has none as one of this kind.
-fn value(kind: Kind, cell: Cell) -> Result<Value, Cell> {
+fn value(kind: Kind, cell: Cell) -> Option<Value> {
     match (kind, cell) {
-        (_, Cell::Null) => Ok(Value::Null),
-        (Kind::Text, Cell::Text(text)) => Ok(Value::String(text)),
-        (Kind::Integer, Cell::Integer(number)) => Ok(Value::String(number.to_string())),
-        (Kind::Boolean, Cell::Boolean(is)) => Ok(Value::Bool(is)),
-        (Kind::Time, Cell::Time(micros)) => micros
-            .and_then(time::from_micros)
-            .map(Value::String)
-            .ok_or(Cell::Time(micros)),
-        (_, cell) => Err(cell),
+        (_, Cell::Null) => Some(Value::Null),
+        (Kind::Text, Cell::Text(text)) => Some(Value::String(text)),
+        (Kind::Integer, Cell::Integer(number)) => Some(Value::String(number.to_string())),
+        (Kind::Boolean, Cell::Boolean(is)) => Some(Value::Bool(is)),
+        (Kind::Time, Cell::Time(micros)) => time::from_micros(micros).map(Value::String),
+        _ => None,
     }
-}
-
-fn cannot_travel(table: &Table, row: &Row, column: &Column, found: String) -> Error {
-    unreadable(Box::new(Unreadable {
-        table: table.name,
-        key: key_text(table, row),
-        column: column.name,
-        found,
-    }))
 }
 
 fn unreadable(error: Box<dyn std::error::Error + Send + Sync>) -> Error {

@@ -55,22 +55,25 @@ fn load(
     // A row's columns are kept by name: those that come in that order need no place to be looked for.
     let mut columns: Vec<&Column> = table.columns.iter().collect();
     columns.sort_unstable_by_key(|column| column.name);
-    match conn {
+    let found: Vec<Stored> = match conn {
         Conn::Postgres(conn) => {
-            let query = diesel::sql_query(values(table, &columns, which));
-            let found: Vec<Cells> = bound(query.into_boxed(), limit, texts).load(conn)?;
-            let row = |cells| form::row(table, &columns, cells);
-            found.into_iter().map(row).collect()
+            let query = diesel::sql_query(values(table, &columns, which)).into_boxed();
+            let found: Vec<Cells> = bound(query, limit, texts).load(conn)?;
+            let rows = found.into_iter().map(|cells| form::row(&columns, cells));
+            if let Some(rows) = rows.collect() {
+                return Ok(rows);
+            }
+            // What is unusual takes the longer way, on which it travels or is told of.
+            let query = diesel::sql_query(objects_of_postgres(table, &columns, which));
+            bound(query.into_boxed(), limit, texts).load(conn)?
         }
         Conn::Sqlite(conn) => {
-            let query = diesel::sql_query(objects(table, &columns, which));
-            let found: Vec<Stored> = bound(query.into_boxed(), limit, texts).load(conn)?;
-            found
-                .iter()
-                .map(|stored| form::read(table, &stored.row))
-                .collect()
+            let query = diesel::sql_query(objects_of_sqlite(table, &columns, which));
+            bound(query.into_boxed(), limit, texts).load(conn)?
         }
-    }
+    };
+    let row = |stored: &Stored| form::read(table, &stored.row);
+    found.iter().map(row).collect()
 }
 
 fn bound<'q, DB, Q>(
@@ -92,18 +95,20 @@ where
     query
 }
 
-/// The query for rows on PostgreSQL, with the values as the server keeps them. What travels as text may be of any type that has one.
+/// The query for rows on PostgreSQL, with the values as the server keeps them.
 fn values(table: &Table, columns: &[&Column], which: &str) -> String {
-    let column = |column: &&Column| match column.kind {
-        Kind::Text => format!("{0}::text AS {0}", column.name),
-        Kind::Integer | Kind::Time | Kind::Boolean => column.name.to_owned(),
-    };
-    let columns: Vec<String> = columns.iter().map(column).collect();
+    let columns: Vec<&str> = columns.iter().map(|column| column.name).collect();
     format!("SELECT {} FROM {} {which}", columns.join(", "), table.name)
 }
 
+/// The same as JSON texts, whatever the types. The inner order stands: nothing is done to the rows outside but that.
+fn objects_of_postgres(table: &Table, columns: &[&Column], which: &str) -> String {
+    let values = values(table, columns, which);
+    format!("SELECT row_to_json(r)::text AS row FROM ({values}) AS r")
+}
+
 /// The query for rows on SQLite, as JSON texts with the values as the database writes them.
-fn objects(table: &Table, columns: &[&Column], which: &str) -> String {
+fn objects_of_sqlite(table: &Table, columns: &[&Column], which: &str) -> String {
     let column = |column: &&Column| format!("'{0}', {0}", column.name);
     let columns: Vec<String> = columns.iter().map(column).collect();
     format!(

@@ -81,7 +81,7 @@ pub(crate) const LABELS: Table = Table {
     columns: &[column("id", Kind::Integer), column("goods_id", Kind::Integer)],
 };
 
-const fn column(name: &'static str, kind: Kind) -> Column {
+pub(crate) const fn column(name: &'static str, kind: Kind) -> Column {
     Column { name, kind }
 }
 

@@ -6,11 +6,11 @@ use diesel::prelude::*;
 use handover::ddl::Backend;
 use handover::row::{Key, Row, chunk_hash};
 use handover::store::{Range, Store};
-use handover::table::{Column, Kind, Table};
+use handover::table::{Kind, Table};
 use serde_json::{Value, json};
 
 use crate::Work;
-use crate::place::{GOODS, LABELS, MARKS, Place, ROWS, SHELVES, number, run, texts};
+use crate::place::{GOODS, LABELS, MARKS, Place, ROWS, SHELVES, column, number, run, texts};
 
 pub(crate) fn on_both() -> Vec<(&'static str, Work)> {
     crate::trials![
@@ -305,9 +305,6 @@ fn text_that_is_no_unicode_is_told_of(place: &Place) {
 
 /// What holds a number or a text may be of another type than the usual one; what would come out as something else is told of.
 fn values_of_other_types_travel_or_are_told_of(place: &Place) {
-    const fn column(name: &'static str, kind: Kind) -> Column {
-        Column { name, kind }
-    }
     const TABLE: Table = Table {
         name: "others",
         key: &["id"],
@@ -323,32 +320,48 @@ fn values_of_other_types_travel_or_are_told_of(place: &Place) {
     let mut conn = place.begin();
     run(
         &mut conn,
-        "CREATE TABLE others (id INTEGER PRIMARY KEY, small SMALLINT, name VARCHAR(9), mark UUID, day DATE, at TIMESTAMPTZ);
-         SET LOCAL TIME ZONE 'Asia/Kathmandu';
-         INSERT INTO others VALUES (7, -3, 'a''b', '6f1c2a34-0000-4000-8000-00000000abcd', '2026-02-03', '2026-11-25 06:17:51.00012Z');",
+        "CREATE TABLE others (id INTEGER PRIMARY KEY, small SMALLINT, name VARCHAR(9), mark UUID, day TEXT, at TIMESTAMPTZ);
+         CREATE TYPE mood AS ENUM ('glad');
+         SET LOCAL TIME ZONE 'Asia/Kathmandu'; SET LOCAL DateStyle = 'German';
+         INSERT INTO others VALUES (7, -3, 'a''b', '6f1c2a34-0000-4000-8000-00000000abcd', NULL, '2026-11-25 06:17:51.00012Z');",
     )
     .unwrap();
-    let expected = object(json!({
-        "id": "7", "small": "-3", "name": "a'b", "mark": "6f1c2a34-0000-4000-8000-00000000abcd", "day": "2026-02-03",
+    let mut row = object(json!({
+        "id": "7", "small": "-3", "name": "a'b", "mark": "6f1c2a34-0000-4000-8000-00000000abcd", "day": null,
         "at": "2026-11-25T06:17:51.000120Z",
     }));
-    assert_eq!(all(&mut conn, &TABLE), [expected]);
-    for (as_type, told_of) in [
-        ("small TYPE NUMERIC USING 0.5", "oid 1700"),
-        ("small TYPE TEXT USING '12abc'", "12abc"),
-        ("small TYPE BOOLEAN USING true", "true"),
-    ] {
-        run(
-            &mut conn,
-            &format!("SAVEPOINT s; ALTER TABLE others ALTER {as_type}"),
-        )
-        .unwrap();
-        let told = ROWS.page(&mut conn, &TABLE, &Range::default(), 9);
-        let told = format!("{:?}", told.unwrap_err());
-        assert!(
-            told.contains(told_of) && told.contains("small") && told.contains('7'),
-            "{told}"
-        );
+    assert_eq!(all(&mut conn, &TABLE), [row.clone()]);
+    let mut altered = |to: &str| {
+        let alter = format!("SAVEPOINT s; ALTER TABLE others ALTER at TYPE TIMESTAMP, ALTER {to}");
+        run(&mut conn, &alter).unwrap();
+        let read = ROWS.page(&mut conn, &TABLE, &Range::default(), 9);
         run(&mut conn, "ROLLBACK TO SAVEPOINT s").unwrap();
+        read
+    };
+    // The server's own time zone is that of the session, and a time without a zone was made in it.
+    row.insert("at", "2026-11-25T12:02:51.000120Z".into());
+    for (to, column, value) in [
+        ("small TYPE NUMERIC USING 5", "small", "5"),
+        ("day TYPE DATE USING '03.02.2026'::date", "day", "2026-02-03"),
+        ("day TYPE mood USING 'glad'", "day", "glad"),
+        ("day TYPE CHAR(4) USING 'ab'", "day", "ab  "),
+    ] {
+        let mut expected = row.clone();
+        expected.insert(column, value.into());
+        assert_eq!(altered(to).unwrap(), [expected], "{to}");
+    }
+    for (to, column, value) in [
+        ("small TYPE NUMERIC USING 0.5", "small", "0.5"),
+        ("small TYPE TEXT USING '12abc'", "small", "12abc"),
+        ("small TYPE BOOLEAN USING true", "small", "true"),
+        ("day TYPE BOOLEAN USING true", "day", "true"),
+        ("day TYPE NUMERIC USING 1.50", "day", "1.5"),
+        ("day TYPE JSON USING '{}'", "day", "{}"),
+    ] {
+        let told = format!("{:?}", altered(to).unwrap_err());
+        assert!(
+            told.contains(column) && told.contains(value) && told.contains("[\\\"7\\\"]"),
+            "{to}: {told}"
+        );
     }
 }
