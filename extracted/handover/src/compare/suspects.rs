@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+
 use super::{Column, Difference, Unsettled};
 use crate::client::{Error, Side};
 use crate::row::{Key, Row};
@@ -14,6 +16,8 @@ const LOOKS: u32 = 20;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// So many rows of a chunk are looked at one by one; more are looked at together first.
 const FEW: usize = 50;
+/// So many of those are looked at beside each other; each side answers out of a pool of its own.
+const BESIDE: usize = 8;
 
 /// What became of the suspects of one chunk.
 pub(super) struct Found {
@@ -59,10 +63,18 @@ pub(super) async fn judge(
         at_rest.extend(settled.into_values());
         (order, suspects) = (now, left);
     }
-    let mut unsettled = Vec::new();
-    for (key, pair) in suspects.into_values() {
+    let looks = suspects.into_values().map(|(key, pair)| {
         let before = before(&order, after, &key);
-        match one_by_one(looked, before.as_ref(), &key, pair).await? {
+        async move {
+            let verdict = one_by_one(looked, before.as_ref(), &key, pair).await?;
+            Ok::<_, Error>((key, before, verdict))
+        }
+    });
+    // Those that never rest would else keep each other waiting, twenty looks each.
+    let mut judged = stream::iter(looks).buffered(BESIDE);
+    let mut unsettled = Vec::new();
+    while let Some((key, before, verdict)) = judged.try_next().await? {
+        match verdict {
             Verdict::Equal => {}
             Verdict::Differs(pair) => at_rest.push((key, pair)),
             Verdict::Moves => unsettled.push(Unsettled {

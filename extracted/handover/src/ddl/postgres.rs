@@ -91,15 +91,18 @@ END $$;
 }
 
 /// A table's triggers. One function for rows that come and one for those that were there, so that each runs what it must and no more; the
-/// entry is made from the pen's row, so that there is none without a pen. The follower's mark is looked at in the function: a condition of
-/// the trigger is parsed and planned anew by every statement.
+/// entry is made from the pen's row, so that there is none without a pen. The follower's mark is looked at in the functions: a condition of
+/// a trigger is parsed and planned anew by every statement. What comes is captured once a statement, or a first copy would pay a call for
+/// each of its rows.
 fn capture(names: &Names, captured: &Captured) -> String {
     let Captured { table, of, key, .. } = captured;
     let (pen, outbox, suffix, module) = (&names.pen, &names.outbox, suffix(names), names.module);
-    let entry = |row: &str| {
+    let entry = |row: &str, from: &str| {
         let texts: Vec<String> = key.iter().map(|column| format!("{row}.{column}::text")).collect();
         let texts = texts.join(", ");
-        format!("INSERT INTO {outbox} (tbl, key) SELECT '{of}', json_build_array({texts})::text FROM {pen};")
+        format!(
+            "INSERT INTO {outbox} (tbl, key) SELECT '{of}', json_build_array({texts})::text FROM {pen}{from};"
+        )
     };
     let changed: Vec<String> = key
         .iter()
@@ -112,30 +115,30 @@ CREATE TRIGGER b_truncate BEFORE TRUNCATE ON {table}
   FOR EACH STATEMENT EXECUTE FUNCTION guard_{suffix}_truncate();
 CREATE FUNCTION capture_{suffix}_{table}_new() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  {new}
+  IF current_setting('banyan.follower', true) = '{module}' THEN RETURN NULL; END IF;
+  {came}
   RETURN NULL;
 END $$;
 CREATE FUNCTION capture_{suffix}_{table}_old() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+  IF current_setting('banyan.follower', true) = '{module}' THEN RETURN NULL; END IF;
   {old}
   IF TG_OP = 'UPDATE' AND ({changed}) THEN
     {new}
   END IF;
   RETURN NULL;
 END $$;
--- A condition costs a follower less than a call of the function for each row that it writes.
-CREATE TRIGGER z_capture_new AFTER INSERT ON {table}
-  FOR EACH ROW WHEN (current_setting('banyan.follower', true) IS DISTINCT FROM '{module}')
-  EXECUTE FUNCTION capture_{suffix}_{table}_new();
+CREATE TRIGGER z_capture_new AFTER INSERT ON {table} REFERENCING NEW TABLE AS came
+  FOR EACH STATEMENT EXECUTE FUNCTION capture_{suffix}_{table}_new();
 CREATE TRIGGER z_capture_old AFTER UPDATE OR DELETE ON {table}
-  FOR EACH ROW WHEN (current_setting('banyan.follower', true) IS DISTINCT FROM '{module}')
-  EXECUTE FUNCTION capture_{suffix}_{table}_old();
+  FOR EACH ROW EXECUTE FUNCTION capture_{suffix}_{table}_old();
 -- ALWAYS, or session_replication_role = replica would pass them.
 ALTER TABLE {table} ENABLE ALWAYS TRIGGER a_guard, ENABLE ALWAYS TRIGGER b_truncate,
   ENABLE ALWAYS TRIGGER z_capture_new, ENABLE ALWAYS TRIGGER z_capture_old;
 ",
-        old = entry("OLD"),
-        new = entry("NEW"),
+        came = entry("came", ", came"),
+        old = entry("OLD", ""),
+        new = entry("NEW", ""),
         changed = changed.join(" OR "),
     )
 }

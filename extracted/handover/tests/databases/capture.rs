@@ -21,6 +21,10 @@ pub(crate) fn on_sqlite() -> Vec<(&'static str, Work)> {
     ]
 }
 
+pub(crate) fn on_postgres() -> Vec<(&'static str, Work)> {
+    crate::trials![whatever_comes_in_one_statement_is_noted_once]
+}
+
 /// Runs a write and says what was noted since.
 fn noted_by(place: &Place, write: &str) -> Vec<String> {
     let before = place.noted().len();
@@ -75,6 +79,49 @@ fn each_write_notes_the_keys_that_it_changed(place: &Place) {
     ];
     for (write, expected) in expectations {
         assert_eq!(noted_by(place, write), expected, "{write}");
+    }
+}
+
+/// A statement may insert in more than one place, insert beside what it updates, and set off others that insert.
+fn whatever_comes_in_one_statement_is_noted_once(place: &Place) {
+    place.stock();
+    place.pen("here", "held");
+    let label = "CREATE FUNCTION label() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO marks (scope, key, body) VALUES ('of', NEW.slug, ''); RETURN NEW; END $$;
+        CREATE TRIGGER labelled BEFORE INSERT ON shelves FOR EACH ROW EXECUTE FUNCTION label()";
+    let expectations: [(&str, &[&str]); 6] = [
+        (
+            "WITH a AS (INSERT INTO shelves (id, slug) VALUES (11, 'k')) INSERT INTO shelves (id, slug) VALUES (12, 'l')",
+            &[r#"shelves ["11"]"#, r#"shelves ["12"]"#],
+        ),
+        (
+            "WITH a AS (UPDATE shelves SET slug = 'm' WHERE id = 12), b AS (DELETE FROM shelves WHERE id = 11) \
+             INSERT INTO shelves (id, slug) VALUES (13, 'n')",
+            &[r#"shelves ["11"]"#, r#"shelves ["12"]"#, r#"shelves ["13"]"#],
+        ),
+        (
+            "INSERT INTO shelves (id, slug) VALUES (13, 'o'), (14, 'p') ON CONFLICT (id) DO UPDATE SET slug = excluded.slug",
+            &[r#"shelves ["13"]"#, r#"shelves ["14"]"#],
+        ),
+        (
+            "INSERT INTO shelves (id, slug) VALUES (14, 'p'), (15, 'q') ON CONFLICT DO NOTHING",
+            &[r#"shelves ["15"]"#],
+        ),
+        (label, &[]),
+        (
+            "INSERT INTO shelves (id, slug) VALUES (16, 'r'), (17, 's')",
+            &[
+                r#"marks ["of","r"]"#,
+                r#"marks ["of","s"]"#,
+                r#"shelves ["16"]"#,
+                r#"shelves ["17"]"#,
+            ],
+        ),
+    ];
+    for (write, expected) in expectations {
+        let mut noted = noted_by(place, write);
+        noted.sort();
+        assert_eq!(noted, expected, "{write}");
     }
 }
 

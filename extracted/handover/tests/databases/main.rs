@@ -55,6 +55,7 @@ fn main() -> std::process::ExitCode {
     add("isolation", isolation::on_postgres(), &[Backend::Postgres], false);
     add("capture", capture::on_both(), BOTH, false);
     add("capture", capture::on_sqlite(), &[Backend::Sqlite], false);
+    add("capture", capture::on_postgres(), &[Backend::Postgres], false);
     add("install", install::on_both(), BOTH, false);
     add("install", install::on_postgres(), &[Backend::Postgres], false);
     add("rows", rows::on_both(), BOTH, false);

@@ -73,24 +73,23 @@ CREATE TRIGGER b_truncate BEFORE TRUNCATE ON categories
   FOR EACH STATEMENT EXECUTE FUNCTION guard_catalog_truncate();
 CREATE FUNCTION capture_catalog_categories_new() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  INSERT INTO outbox_catalog (tbl, key) SELECT 'categories', json_build_array(NEW.id::text)::text FROM pen_catalog;
+  IF current_setting('banyan.follower', true) = 'catalog' THEN RETURN NULL; END IF;
+  INSERT INTO outbox_catalog (tbl, key) SELECT 'categories', json_build_array(came.id::text)::text FROM pen_catalog, came;
   RETURN NULL;
 END $$;
 CREATE FUNCTION capture_catalog_categories_old() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+  IF current_setting('banyan.follower', true) = 'catalog' THEN RETURN NULL; END IF;
   INSERT INTO outbox_catalog (tbl, key) SELECT 'categories', json_build_array(OLD.id::text)::text FROM pen_catalog;
   IF TG_OP = 'UPDATE' AND (OLD.id IS DISTINCT FROM NEW.id) THEN
     INSERT INTO outbox_catalog (tbl, key) SELECT 'categories', json_build_array(NEW.id::text)::text FROM pen_catalog;
   END IF;
   RETURN NULL;
 END $$;
--- A condition costs a follower less than a call of the function for each row that it writes.
-CREATE TRIGGER z_capture_new AFTER INSERT ON categories
-  FOR EACH ROW WHEN (current_setting('banyan.follower', true) IS DISTINCT FROM 'catalog')
-  EXECUTE FUNCTION capture_catalog_categories_new();
+CREATE TRIGGER z_capture_new AFTER INSERT ON categories REFERENCING NEW TABLE AS came
+  FOR EACH STATEMENT EXECUTE FUNCTION capture_catalog_categories_new();
 CREATE TRIGGER z_capture_old AFTER UPDATE OR DELETE ON categories
-  FOR EACH ROW WHEN (current_setting('banyan.follower', true) IS DISTINCT FROM 'catalog')
-  EXECUTE FUNCTION capture_catalog_categories_old();
+  FOR EACH ROW EXECUTE FUNCTION capture_catalog_categories_old();
 -- ALWAYS, or session_replication_role = replica would pass them.
 ALTER TABLE categories ENABLE ALWAYS TRIGGER a_guard, ENABLE ALWAYS TRIGGER b_truncate,
   ENABLE ALWAYS TRIGGER z_capture_new, ENABLE ALWAYS TRIGGER z_capture_old;
@@ -100,24 +99,23 @@ CREATE TRIGGER b_truncate BEFORE TRUNCATE ON products
   FOR EACH STATEMENT EXECUTE FUNCTION guard_catalog_truncate();
 CREATE FUNCTION capture_catalog_products_new() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  INSERT INTO outbox_catalog (tbl, key) SELECT 'products', json_build_array(NEW.id::text)::text FROM pen_catalog;
+  IF current_setting('banyan.follower', true) = 'catalog' THEN RETURN NULL; END IF;
+  INSERT INTO outbox_catalog (tbl, key) SELECT 'products', json_build_array(came.id::text)::text FROM pen_catalog, came;
   RETURN NULL;
 END $$;
 CREATE FUNCTION capture_catalog_products_old() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+  IF current_setting('banyan.follower', true) = 'catalog' THEN RETURN NULL; END IF;
   INSERT INTO outbox_catalog (tbl, key) SELECT 'products', json_build_array(OLD.id::text)::text FROM pen_catalog;
   IF TG_OP = 'UPDATE' AND (OLD.id IS DISTINCT FROM NEW.id) THEN
     INSERT INTO outbox_catalog (tbl, key) SELECT 'products', json_build_array(NEW.id::text)::text FROM pen_catalog;
   END IF;
   RETURN NULL;
 END $$;
--- A condition costs a follower less than a call of the function for each row that it writes.
-CREATE TRIGGER z_capture_new AFTER INSERT ON products
-  FOR EACH ROW WHEN (current_setting('banyan.follower', true) IS DISTINCT FROM 'catalog')
-  EXECUTE FUNCTION capture_catalog_products_new();
+CREATE TRIGGER z_capture_new AFTER INSERT ON products REFERENCING NEW TABLE AS came
+  FOR EACH STATEMENT EXECUTE FUNCTION capture_catalog_products_new();
 CREATE TRIGGER z_capture_old AFTER UPDATE OR DELETE ON products
-  FOR EACH ROW WHEN (current_setting('banyan.follower', true) IS DISTINCT FROM 'catalog')
-  EXECUTE FUNCTION capture_catalog_products_old();
+  FOR EACH ROW EXECUTE FUNCTION capture_catalog_products_old();
 -- ALWAYS, or session_replication_role = replica would pass them.
 ALTER TABLE products ENABLE ALWAYS TRIGGER a_guard, ENABLE ALWAYS TRIGGER b_truncate,
   ENABLE ALWAYS TRIGGER z_capture_new, ENABLE ALWAYS TRIGGER z_capture_old;
@@ -127,24 +125,23 @@ CREATE TRIGGER b_truncate BEFORE TRUNCATE ON price_history
   FOR EACH STATEMENT EXECUTE FUNCTION guard_catalog_truncate();
 CREATE FUNCTION capture_catalog_price_history_new() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  INSERT INTO outbox_catalog (tbl, key) SELECT 'price_history', json_build_array(NEW.id::text)::text FROM pen_catalog;
+  IF current_setting('banyan.follower', true) = 'catalog' THEN RETURN NULL; END IF;
+  INSERT INTO outbox_catalog (tbl, key) SELECT 'price_history', json_build_array(came.id::text)::text FROM pen_catalog, came;
   RETURN NULL;
 END $$;
 CREATE FUNCTION capture_catalog_price_history_old() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+  IF current_setting('banyan.follower', true) = 'catalog' THEN RETURN NULL; END IF;
   INSERT INTO outbox_catalog (tbl, key) SELECT 'price_history', json_build_array(OLD.id::text)::text FROM pen_catalog;
   IF TG_OP = 'UPDATE' AND (OLD.id IS DISTINCT FROM NEW.id) THEN
     INSERT INTO outbox_catalog (tbl, key) SELECT 'price_history', json_build_array(NEW.id::text)::text FROM pen_catalog;
   END IF;
   RETURN NULL;
 END $$;
--- A condition costs a follower less than a call of the function for each row that it writes.
-CREATE TRIGGER z_capture_new AFTER INSERT ON price_history
-  FOR EACH ROW WHEN (current_setting('banyan.follower', true) IS DISTINCT FROM 'catalog')
-  EXECUTE FUNCTION capture_catalog_price_history_new();
+CREATE TRIGGER z_capture_new AFTER INSERT ON price_history REFERENCING NEW TABLE AS came
+  FOR EACH STATEMENT EXECUTE FUNCTION capture_catalog_price_history_new();
 CREATE TRIGGER z_capture_old AFTER UPDATE OR DELETE ON price_history
-  FOR EACH ROW WHEN (current_setting('banyan.follower', true) IS DISTINCT FROM 'catalog')
-  EXECUTE FUNCTION capture_catalog_price_history_old();
+  FOR EACH ROW EXECUTE FUNCTION capture_catalog_price_history_old();
 -- ALWAYS, or session_replication_role = replica would pass them.
 ALTER TABLE price_history ENABLE ALWAYS TRIGGER a_guard, ENABLE ALWAYS TRIGGER b_truncate,
   ENABLE ALWAYS TRIGGER z_capture_new, ENABLE ALWAYS TRIGGER z_capture_old;
@@ -154,24 +151,23 @@ CREATE TRIGGER b_truncate BEFORE TRUNCATE ON catalog_keys
   FOR EACH STATEMENT EXECUTE FUNCTION guard_catalog_truncate();
 CREATE FUNCTION capture_catalog_catalog_keys_new() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  INSERT INTO outbox_catalog (tbl, key) SELECT 'catalog_keys', json_build_array(NEW.scope::text, NEW.key::text)::text FROM pen_catalog;
+  IF current_setting('banyan.follower', true) = 'catalog' THEN RETURN NULL; END IF;
+  INSERT INTO outbox_catalog (tbl, key) SELECT 'catalog_keys', json_build_array(came.scope::text, came.key::text)::text FROM pen_catalog, came;
   RETURN NULL;
 END $$;
 CREATE FUNCTION capture_catalog_catalog_keys_old() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+  IF current_setting('banyan.follower', true) = 'catalog' THEN RETURN NULL; END IF;
   INSERT INTO outbox_catalog (tbl, key) SELECT 'catalog_keys', json_build_array(OLD.scope::text, OLD.key::text)::text FROM pen_catalog;
   IF TG_OP = 'UPDATE' AND (OLD.scope IS DISTINCT FROM NEW.scope OR OLD.key IS DISTINCT FROM NEW.key) THEN
     INSERT INTO outbox_catalog (tbl, key) SELECT 'catalog_keys', json_build_array(NEW.scope::text, NEW.key::text)::text FROM pen_catalog;
   END IF;
   RETURN NULL;
 END $$;
--- A condition costs a follower less than a call of the function for each row that it writes.
-CREATE TRIGGER z_capture_new AFTER INSERT ON catalog_keys
-  FOR EACH ROW WHEN (current_setting('banyan.follower', true) IS DISTINCT FROM 'catalog')
-  EXECUTE FUNCTION capture_catalog_catalog_keys_new();
+CREATE TRIGGER z_capture_new AFTER INSERT ON catalog_keys REFERENCING NEW TABLE AS came
+  FOR EACH STATEMENT EXECUTE FUNCTION capture_catalog_catalog_keys_new();
 CREATE TRIGGER z_capture_old AFTER UPDATE OR DELETE ON catalog_keys
-  FOR EACH ROW WHEN (current_setting('banyan.follower', true) IS DISTINCT FROM 'catalog')
-  EXECUTE FUNCTION capture_catalog_catalog_keys_old();
+  FOR EACH ROW EXECUTE FUNCTION capture_catalog_catalog_keys_old();
 -- ALWAYS, or session_replication_role = replica would pass them.
 ALTER TABLE catalog_keys ENABLE ALWAYS TRIGGER a_guard, ENABLE ALWAYS TRIGGER b_truncate,
   ENABLE ALWAYS TRIGGER z_capture_new, ENABLE ALWAYS TRIGGER z_capture_old;
