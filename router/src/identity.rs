@@ -70,19 +70,20 @@ impl Identity {
             span: rand::random::<u64>() | 1,
             flags: 0,
         };
+        let made = hex(&new.trace.to_be_bytes());
         Self {
             given: given.map(Box::from),
-            made: hex(&new.trace.to_be_bytes()),
+            made,
             trace: match is_traced {
                 true => Trace::Theirs,
-                false => Trace::Ours(traceparent(new)),
+                false => Trace::Ours(traceparent(&made, new)),
             },
         }
     }
 
     /// The same names, but the upstream's spans stand below this one.
     pub fn below(&self, parent: Parent) -> Self {
-        let made = traceparent(parent);
+        let made = traceparent(&hex(&parent.trace.to_be_bytes()), parent);
         Self {
             trace: match self.is_continued() {
                 true => Trace::Continued(made),
@@ -124,9 +125,10 @@ impl Identity {
     }
 }
 
-fn traceparent(parent: Parent) -> [u8; 55] {
+/// `trace` is that of the parent, as text.
+fn traceparent(trace: &[u8; 32], parent: Parent) -> [u8; 55] {
     let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
-    text[3..35].copy_from_slice(&hex::<16, 32>(&parent.trace.to_be_bytes()));
+    text[3..35].copy_from_slice(trace);
     text[36..52].copy_from_slice(&hex::<8, 16>(&parent.span.to_be_bytes()));
     text[53..55].copy_from_slice(&hex::<1, 2>(&[parent.flags]));
     text

@@ -36,6 +36,9 @@ pub struct Connection {
     clock: Clock,
     /// A request is being served.
     serving: Cell<bool>,
+    /// Whether the client is listened to while it waits. In the first moments it is not: most answers are there by then, and to ask the
+    /// runtime to tell of each client's end costs more than to forward for one that has gone.
+    listens: Cell<bool>,
     /// Something of the answer to the last request has been written.
     spoken: Cell<bool>,
     /// When the request that is being served was handed over, if its time is limited.
@@ -80,6 +83,7 @@ impl Watch {
         let connection = Rc::new(Connection {
             clock: self.clock.clone(),
             serving: Cell::new(false),
+            listens: Cell::new(true),
             spoken: Cell::new(false),
             begun_at: Cell::new(None),
             told: Cell::new(false),
@@ -111,7 +115,7 @@ impl Watch {
         }
     }
 
-    /// Forgets closed connections and cuts stalled ones.
+    /// Forgets closed connections, cuts stalled ones, and has those listened to that wait.
     pub fn look_over(&self, settings: &Settings) {
         self.max_head.set(settings.max_header_bytes);
         let idle = standstill(settings);
@@ -133,7 +137,9 @@ impl Watch {
             });
             if is_stuck || has_lingered || is_endless || connection.rests_for(settings.keep_alive) {
                 connection.cut();
-            } else if is_slow && !connection.slow.replace(true) {
+            } else if is_slow && !connection.slow.replace(true)
+                || connection.serving.get() && !connection.listens.replace(true)
+            {
                 connection.wake();
             }
             true
@@ -158,6 +164,7 @@ impl Connection {
     /// Begins to serve a request.
     pub fn begin(self: &Rc<Self>) -> Turn {
         self.serving.set(true);
+        self.listens.set(false);
         self.spoken.set(false);
         self.begun_at.set(Some(self.clock.now()));
         self.head_since.set(None);
@@ -209,6 +216,11 @@ impl Connection {
     /// Whether it is to be closed once it is between two requests.
     pub(crate) fn is_leaving(&self) -> bool {
         self.leaving.get()
+    }
+
+    /// Whether a client that waits is listened to by now.
+    pub(crate) fn listens(&self) -> bool {
+        self.listens.get()
     }
 
     /// Whether the head that it sends has taken too long.
@@ -305,6 +317,7 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         self.0.serving.set(false);
+        self.0.listens.set(true);
         self.0.moved();
         if self.0.is_ending() {
             self.0.wake();

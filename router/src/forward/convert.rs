@@ -70,13 +70,18 @@ struct Named<'v>(Vec<&'v [u8]>);
 
 impl<'v> Named<'v> {
     fn by(values: impl Iterator<Item = &'v [u8]>) -> Self {
-        let tokens = values.flat_map(|value| value.split(|byte| *byte == b','));
         // A sender may not declare these, and dropping them would break the message.
         let may_go = |name: &&[u8]| {
             let kept: [&[u8]; 4] = [b"keep-alive", b"close", b"host", b"content-length"];
             !kept.iter().any(|kept| name.eq_ignore_ascii_case(kept))
         };
-        Self(tokens.map(<[u8]>::trim_ascii).filter(may_go).collect())
+        let mut named = Vec::new();
+        // Nearly always one of those is all that there is.
+        for value in values.filter(may_go) {
+            let tokens = value.split(|byte| *byte == b',');
+            named.extend(tokens.map(<[u8]>::trim_ascii).filter(may_go));
+        }
+        Self(named)
     }
 
     fn contains(&self, name: &str) -> bool {
@@ -87,12 +92,29 @@ impl<'v> Named<'v> {
 }
 
 fn is_hop_by_hop(name: &str) -> bool {
-    HOP_BY_HOP.iter().any(|known| known.eq_ignore_ascii_case(name))
+    // Most names have a length that none of them has.
+    matches!(name.len(), 2 | 7 | 10 | 14 | 16..=19)
+        && HOP_BY_HOP.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_for_one_hop_is_known_in_either_case() {
+        for name in HOP_BY_HOP {
+            assert!(
+                is_hop_by_hop(name) && is_hop_by_hop(&name.to_ascii_uppercase()),
+                "{name}"
+            );
+        }
+        assert!(
+            ["ta", "server", "x-upgrade", "content-type"]
+                .iter()
+                .all(|name| !is_hop_by_hop(name))
+        );
+    }
 
     #[test]
     fn hop_by_hop_fields_stay_behind_and_repeated_ones_go_on() {

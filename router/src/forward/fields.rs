@@ -53,6 +53,11 @@ impl AnswerFields {
         self.find(name).is_some()
     }
 
+    /// Whether there is a `Date`. Every answer is asked that, so it is known without a look.
+    pub fn is_dated(&self) -> bool {
+        self.present & DATED != 0
+    }
+
     /// Names and values, in their order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.lines().filter_map(parts)
@@ -76,6 +81,10 @@ impl AnswerFields {
         let is_other = |line: &&[u8]| value_of(line, name).is_none();
         let kept: Vec<&[u8]> = self.lines().filter(is_other).collect();
         self.text = BytesMut::from(&kept.concat()[..]);
+        // The bit of any other name may be that of two.
+        if bit(name) == DATED {
+            self.present &= !DATED;
+        }
     }
 
     /// The first value under a name.
@@ -112,10 +121,16 @@ fn parts(line: &[u8]) -> Option<(&str, &[u8])> {
     Some((name, line[colon + 1..].trim_ascii()))
 }
 
-/// Of 64, by the length of a name and its first letter in either case.
+/// The bit that is `Date`'s alone.
+const DATED: u64 = 1 << 63;
+
+/// Of 63 for all other names, by the length of a name and its first letter in either case.
 fn bit(name: &str) -> u64 {
+    if name.eq_ignore_ascii_case("date") {
+        return DATED;
+    }
     let first = name.bytes().next().unwrap_or_default().to_ascii_lowercase();
-    1 << ((5 * name.len() + usize::from(first)) % 64)
+    1 << ((5 * name.len() + usize::from(first)) % 63)
 }
 
 #[cfg(test)]
@@ -159,6 +174,16 @@ mod tests {
         fields.insert(&http02::header::SET_COOKIE, &value);
         fields.insert(&http02::header::ETAG, &value);
         assert_eq!(fields.as_lines(), b"Vary: \r\nset-cookie: c=3\r\netag: c=3\r\n");
+    }
+
+    #[test]
+    fn a_date_is_known_in_either_case_and_until_it_is_removed() {
+        let mut fields = some();
+        assert!(!fields.is_dated());
+        fields.put("DATE", b"Fri, 27 Nov 2026 12:00:00 GMT");
+        assert!(fields.is_dated());
+        fields.remove("date");
+        assert!(!fields.is_dated() && !fields.contains("date"));
     }
 
     #[test]

@@ -149,10 +149,13 @@ impl Said {
                     let last = last.unwrap_or_default().trim_ascii();
                     said.codings = Some(last.eq_ignore_ascii_case(b"chunked"));
                 }
-                10 if is("connection") => {
-                    said.closes |= has(b"close");
-                    said.keeps |= has(b"keep-alive");
-                }
+                10 if is("connection") => match field.value {
+                    b"keep-alive" => said.keeps = true,
+                    _ => {
+                        said.closes |= has(b"close");
+                        said.keeps |= has(b"keep-alive");
+                    }
+                },
                 _ => {}
             }
         }

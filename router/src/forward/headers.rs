@@ -6,7 +6,7 @@
 
 use actix_http::RequestHead;
 use actix_http::header::HeaderMap as ActixHeaders;
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 use http::header::HeaderValue;
 use http02::header::{HeaderName, TE, VIA};
 
@@ -32,9 +32,8 @@ pub struct Lines<'t>(pub &'t mut BytesMut);
 
 impl Fields for Lines<'_> {
     fn put(&mut self, name: &str, value: &[u8]) {
-        self.0.reserve(name.len() + value.len() + 4);
         for part in [name.as_bytes(), b": ", value, b"\r\n"] {
-            self.0.put_slice(part);
+            self.0.extend_from_slice(part);
         }
     }
 

@@ -8,12 +8,12 @@ use std::cell::Cell;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use socket2::SockRef;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, Interest};
 use tokio::net::TcpStream;
 
 use crate::config::Address;
@@ -112,10 +112,7 @@ impl Link {
     /// can be read, the end above all, means that it is of no use. The runtime knows of news without asking the kernel;
     /// what it knows is looked at in the kernel, and with `must_live` the kernel is asked in any case.
     pub fn is_alive(&self, must_live: bool) -> bool {
-        let has_news = self
-            .stream
-            .poll_read_ready(&mut Context::from_waker(Waker::noop()))
-            .is_ready();
+        let has_news = self.stream.try_io(Interest::READABLE, || Ok(())).is_ok();
         if !has_news && !must_live {
             return true;
         }
@@ -128,6 +125,7 @@ impl Link {
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
+    use std::task::Waker;
 
     use bytes::Buf;
     use tokio::io::AsyncWriteExt;

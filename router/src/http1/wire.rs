@@ -146,7 +146,8 @@ impl Wire {
         Poll::Pending
     }
 
-    /// Listens to a client that waits for its answer: ready, with the reason, when it does so no longer.
+    /// Listens to a client that waits for its answer: ready, with the reason, when it does so no longer. In the first moments of an exchange
+    /// it only sees to it that it is woken when they are over.
     pub fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
         if let Err(error) = self.connection.check() {
             return Poll::Ready(error);
@@ -155,6 +156,9 @@ impl Wire {
             return Poll::Ready(io::ErrorKind::ConnectionAborted.into());
         }
         self.connection.park(context);
+        if !self.connection.listens() {
+            return Poll::Pending;
+        }
         // A body is read when it is wanted; of further requests only so much.
         while self.body == Body::Done && self.input.len() < SMALL && !self.connection.is_ending() {
             match ready!(self.poll_fill(context)) {

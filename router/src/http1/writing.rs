@@ -249,7 +249,7 @@ fn write_head(reply: &Reply, version: Version, keeps: bool, text: &mut Vec<u8>) 
         _ => {}
     }
     text.put_slice(fields.as_lines());
-    if !fields.contains("date") {
+    if !fields.is_dated() {
         let date = httpdate::fmt_http_date(SystemTime::now());
         text.extend_from_slice(format!("date: {date}\r\n").as_bytes());
     }
