@@ -26,6 +26,7 @@ use crate::plan::{Plan, Refused, caution};
 use crate::problem::{Kind, MEDIA_TYPE, Problem};
 use crate::shadow::capture::Capture;
 use crate::shadow::{Draft, Reason};
+use crate::table::is_safe;
 use crate::watch::{Connection, Turn};
 use crate::worker::Worker;
 
@@ -36,6 +37,10 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Serves a request. `connection` is the one that it came on, unless that is shared with others at the same time.
 pub async fn serve(worker: &Rc<Worker>, mut request: Request, connection: Option<&Rc<Connection>>) -> Reply {
     let turn = connection.map(Connection::begin);
+    // Of a write that is held, or not yet sent, it matters at once whether somebody still wants it.
+    if let Some(turn) = turn.as_ref().filter(|_| is_safe(request.method().as_str())) {
+        turn.listen_later();
+    }
     let mut plan = match worker.plan(&request, connection) {
         Ok(plan) => plan,
         Err(refused) => return refuse(&refused, turn),

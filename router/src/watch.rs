@@ -36,8 +36,7 @@ pub struct Connection {
     clock: Clock,
     /// A request is being served.
     serving: Cell<bool>,
-    /// Whether the client is listened to while it waits. In the first moments it is not: most answers are there by then, and to ask the
-    /// runtime to tell of each client's end costs more than to forward for one that has gone.
+    /// Whether the client is listened to while it waits.
     listens: Cell<bool>,
     /// Something of the answer to the last request has been written.
     spoken: Cell<bool>,
@@ -164,7 +163,6 @@ impl Connection {
     /// Begins to serve a request.
     pub fn begin(self: &Rc<Self>) -> Turn {
         self.serving.set(true);
-        self.listens.set(false);
         self.spoken.set(false);
         self.begun_at.set(Some(self.clock.now()));
         self.head_since.set(None);
@@ -294,6 +292,12 @@ impl Connection {
 }
 
 impl Turn {
+    /// Has the client listened to from the next look over all connections on, and not before: most answers are there by then, and to ask
+    /// the runtime to tell of each client's end costs more than to read for one that has gone.
+    pub(crate) fn listen_later(&self) {
+        self.0.listens.set(false);
+    }
+
     /// Reads nothing more from the client, whose request has been refused half way.
     pub(crate) fn stop_reading(&self) {
         self.0.told.set(true);
@@ -322,5 +326,48 @@ impl Drop for Turn {
         if self.0.is_ending() {
             self.0.wake();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+    use crate::config::Config;
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn a_client_is_listened_to_at_once_or_from_the_next_look_on() {
+        let text = b"[router]\nlisten = \"127.0.0.1:0\"\n[upstreams]\nmonolith = \"http://127.0.0.1:1\"\n";
+        let settings = Config::parse("f", text).unwrap().router;
+        let woken = Arc::new(Woken::default());
+        let watch = Watch::new(Clock::new(), &settings);
+        let (connection, _) = watch.over(false, None);
+        let waker = Waker::from(Arc::clone(&woken));
+        let turn = connection.begin();
+        connection.park(&Context::from_waker(&waker));
+        watch.look_over(&settings);
+        assert!(connection.listens(), "nobody has asked for later");
+        turn.listen_later();
+        assert!(!connection.listens());
+        assert_eq!(woken.0.load(Ordering::SeqCst), 0);
+        watch.look_over(&settings);
+        assert!(connection.listens());
+        assert_eq!(woken.0.load(Ordering::SeqCst), 1, "who sleeps does not listen");
+        // What one exchange put off is not put off for the next.
+        turn.listen_later();
+        drop(turn);
+        assert!(connection.listens());
     }
 }

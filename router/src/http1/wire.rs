@@ -146,8 +146,8 @@ impl Wire {
         Poll::Pending
     }
 
-    /// Listens to a client that waits for its answer: ready, with the reason, when it does so no longer. In the first moments of an exchange
-    /// it only sees to it that it is woken when they are over.
+    /// Listens to a client that waits for its answer: ready, with the reason, when it does so no longer. If that is
+    /// put off, it only sees to it that it is woken.
     pub fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
         if let Err(error) = self.connection.check() {
             return Poll::Ready(error);

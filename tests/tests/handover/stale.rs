@@ -15,8 +15,9 @@ use rustix::process::Signal;
 use crate::back::judge;
 use crate::world::World;
 
-/// How long the sleeper sleeps at a time, and is awake then. A comparison on a busy machine may take longer than a client has patience.
-const ASLEEP: Duration = Duration::from_secs(5);
+/// How long the sleeper sleeps at a time, and is awake then. Nearly always it sleeps through a pass; on a busy machine one may take longer
+/// than the 20 s for which a client has patience.
+const ASLEEP: Duration = Duration::from_secs(15);
 const AWAKE: Duration = Duration::from_millis(100);
 
 /// Half of the clients go through a router whose file is of the time before everything, which no coordinator tells anything, and which

@@ -16,8 +16,9 @@ const LOOKS: u32 = 20;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// So many rows of a chunk are looked at one by one; more are looked at together first.
 const FEW: usize = 50;
-/// So many of those are looked at beside each other; each side answers out of a pool of its own.
-const BESIDE: usize = 8;
+/// So many of those are looked at beside each other. Each takes a connection of a side's pool (of 8, unless it is set), which serves its
+/// clients too.
+const BESIDE: usize = 3;
 
 /// What became of the suspects of one chunk.
 pub(super) struct Found {

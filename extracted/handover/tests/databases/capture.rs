@@ -1,5 +1,7 @@
 //! What the triggers note: the keys of the rows that changed, those and no others.
 
+use chassis::db::Conn;
+use diesel::prelude::*;
 use handover::row::Key;
 
 use crate::Work;
@@ -22,7 +24,10 @@ pub(crate) fn on_sqlite() -> Vec<(&'static str, Work)> {
 }
 
 pub(crate) fn on_postgres() -> Vec<(&'static str, Work)> {
-    crate::trials![whatever_comes_in_one_statement_is_noted_once]
+    crate::trials![
+        whatever_comes_in_one_statement_is_noted_once,
+        what_is_copied_in_is_noted
+    ]
 }
 
 /// Runs a write and says what was noted since.
@@ -80,6 +85,31 @@ fn each_write_notes_the_keys_that_it_changed(place: &Place) {
     for (write, expected) in expectations {
         assert_eq!(noted_by(place, write), expected, "{write}");
     }
+}
+
+diesel::table! {
+    shelves (id) {
+        id -> BigInt,
+        slug -> Text,
+    }
+}
+
+fn what_is_copied_in_is_noted(place: &Place) {
+    place.stock();
+    place.pen("here", "held");
+    let before = place.noted().len();
+    let Conn::Postgres(conn) = &mut *place.connect() else {
+        panic!("this is for PostgreSQL");
+    };
+    let rows = diesel::copy_from(shelves::table).from_raw_data(shelves::table, |to| {
+        let written = to.write_all(b"21\tu\n22\tv\n");
+        written.map_err(|error| diesel::result::Error::SerializationError(error.into()))
+    });
+    assert_eq!(rows.execute(conn).unwrap(), 2);
+    assert_eq!(
+        place.noted()[before..],
+        [r#"shelves ["21"]"#, r#"shelves ["22"]"#]
+    );
 }
 
 /// A statement may insert in more than one place, insert beside what it updates, and set off others that insert.
